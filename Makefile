@@ -1,0 +1,40 @@
+# Everything a fresh machine needs: Python >= 3.11, make, git, and a package registry.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test test-fast lint bench clean
+
+setup: $(STAMP)
+
+# Dependencies are installed from constraints.txt, so that every machine has the same.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m operators.embedding.build_int8
+	touch $(STAMP)
+
+demo: setup
+	samples/demo.sh
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+# Under three minutes: everything that starts neither Ray nor child processes.
+test-fast: setup
+	$(BIN)/python -m pytest -m "not slow" -n 2 -q
+
+test: lint
+	$(BIN)/python -m pytest -q
+
+bench: setup
+	$(BIN)/python -m benchmarks.build
+	$(BIN)/python -m benchmarks.recall
+
+clean:
+	rm -rf $(VENV) demo-warehouse build *.egg-info

@@ -1,0 +1,1 @@
+"""The batch build on Ray: read, partition by conversation, build slices, commit."""

@@ -1,0 +1,177 @@
+"""`memoryflow run`: brings a warehouse up to date with a log, on Ray."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from jobs.batch.committer import Committer
+from jobs.batch.input_ledger import InputLedger
+from jobs.batch.models import start_embedders
+from jobs.batch.progress import Progress
+from jobs.batch.ray_session import ray_session
+from jobs.batch.reading import Partitioned, ReadOptions, read_partitions, too_bad
+from jobs.batch.slices import Slice, cut_slices
+from jobs.batch.state import WarehouseState, load_state
+from jobs.batch.workers import SliceReport, WorkerSetup, start_workers
+from jobs.erasure_marks import without_erased
+from jobs.errors import EngineError, TooMuchBadInputError
+from operators.embedding.model_id import MODEL_ID
+from pipelines.plan import Plan
+from transforms.sources.files import InputFile
+from transforms.warehouse.commit import insert_new
+from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What to build: a plan, the input, and how many workers may work.
+
+    Attributes:
+        max_bad: stop once there are more dead letters from reading; None never stops.
+        address: Ray cluster to run on; None starts a local Ray.
+        commit_bytes: commit once so much is finished.
+    """
+
+    plan: Plan
+    files: Sequence[InputFile]
+    options: ReadOptions
+    workers: int
+    address: str | None = None
+    max_bad: int | None = None
+    commit_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass
+class BuildReport:
+    """What a run did, for people and for `runs.counters`."""
+
+    counters: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
+    slices: int = 0
+    commits: int = 0
+    skipped: bool = False
+
+    def add(self, counters: Mapping[str, Mapping[str, int]]) -> None:
+        """Add the counts of a slice."""
+        for step, counts in counters.items():
+            self.counters.setdefault(step, Counter()).update(counts)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain values."""
+        return {
+            "counters": {step: dict(sorted(c.items())) for step, c in self.counters.items()},
+            "slices": self.slices,
+            "commits": self.commits,
+            "skipped": self.skipped,
+        }
+
+
+def build(warehouse: Warehouse, request: BuildRequest, progress: Progress) -> BuildReport:
+    """Read the input, compute what is new or changed, commit it.
+
+    Safe to run again, also after a kill at any moment: what was committed is not computed
+    again, and embeddings answered but not committed are found in the journal.
+
+    Raises:
+        TooMuchBadInputError: more dead letters than `max_bad`; they are committed first.
+        EngineError: Ray or a model failed for good.
+    """
+    ledger = InputLedger.take(request.files, request.plan.fingerprint)
+    state = load_state(warehouse, request.plan)
+    report = BuildReport()
+    if not state.stale and ledger.all_known(state.inputs):
+        _check_bad(ledger.bad(state.inputs), request.max_bad)
+        report.skipped = True
+        return report
+    with ray_session(request.address, request.workers):
+        committer = Committer(warehouse, request, report)
+        _build_on_ray(request, state, ledger, committer, progress)
+    return report
+
+
+def _build_on_ray(
+    request: BuildRequest,
+    state: WarehouseState,
+    ledger: InputLedger,
+    committer: Committer,
+    progress: Progress,
+) -> None:
+    journal = committer.warehouse.path / JOURNAL_DIR / MODEL_ID
+    embedders = start_embedders(request.workers, journal)
+    setup = WorkerSetup(
+        request.plan,
+        None if state.empty else committer.warehouse.path,
+        state.tombstones,
+        state.open_failures,
+    )
+    workers = start_workers(request.workers, setup, list(embedders))
+    ray.get([actor.ready.remote() for actor in (*embedders.values(), *workers)])
+    progress.started()
+    read = read_partitions(request.files, request.options, request.workers, request.max_bad)
+    _record_read(read, committer, state.tombstones)
+    if too_bad(read.bad, request.max_bad):
+        committer.commit(done=False)
+        _check_bad(read.bad, request.max_bad)
+    slices = cut_slices(
+        read.partitions, state.stale, request.workers, request.plan.runtime.slice_chars
+    )
+    progress.total(sum(s.messages for s in slices), sum(s.chars for s in slices))
+    _build_slices(slices, workers, committer, progress)
+    committer.finish(ledger.rows(read.bad))
+    progress.finished()
+
+
+def _record_read(read: Partitioned, committer: Committer, erased: frozenset[str]) -> None:
+    committer.report.add({"read": {**read.counters, "dead_letters": read.bad}})
+    for table in read.dead_letters:
+        committer.add([insert_new("dead_letters", without_erased(table, erased))])
+
+
+def _check_bad(bad: int, max_bad: int | None) -> None:
+    if too_bad(bad, max_bad):
+        raise TooMuchBadInputError(
+            f"{bad} bad lines, more than --max-bad {max_bad}. They are in the table "
+            "dead_letters with the reason and the raw bytes; mend the input or raise --max-bad."
+        )
+
+
+def _build_slices(
+    slices: Sequence[Slice], workers: Sequence[Any], committer: Committer, progress: Progress
+) -> None:
+    """Every worker has one slice at a time; finished change sets are committed in between.
+
+    Nothing is queued behind a busy worker, and a commit blocks the hand-out: that is the
+    back-pressure which bounds the object store.
+    """
+    waiting = list(reversed(slices))
+    idle = list(workers)
+    running: dict[Any, tuple[Any, Any]] = {}
+    while waiting or running:
+        while waiting and idle:
+            worker = idle.pop()
+            piece = waiting.pop()
+            report, changes = worker.build.options(num_returns=2).remote(
+                piece.blocks, piece.conversations, piece.messages, piece.chars
+            )
+            running[report] = (worker, changes)
+        done, _ = ray.wait(list(running), num_returns=1, timeout=1.0)
+        for ref in done:
+            worker, changes = running.pop(ref)
+            idle.append(worker)
+            _take(ref, changes, committer, progress)
+        progress.tick()
+
+
+def _take(ref: Any, changes: Any, committer: Committer, progress: Progress) -> None:
+    try:
+        report: SliceReport = ray.get(ref)
+        committer.add(ray.get(changes))
+    except RayError as error:
+        raise EngineError(f"a slice could not be built: {error}") from error
+    committer.report.add(report.counters)
+    committer.report.slices += 1
+    progress.advance(report.messages, report.chars, report.counters)
+    committer.commit_if_due()

@@ -1,0 +1,79 @@
+"""The only writer of a run: commits change sets, all tables in one transaction."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import orjson
+import pyarrow as pa
+
+from pipelines.plan import plan_record, plan_spec
+from schemas.tables import TABLES
+from transforms.diff import merged
+from transforms.warehouse.commit import ChangeSet, commit, upsert
+from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
+
+if TYPE_CHECKING:
+    from jobs.batch.build import BuildReport, BuildRequest
+
+
+class Committer:
+    """Collects finished change sets; a commit holds whole slices and the run's ledger row."""
+
+    def __init__(
+        self, warehouse: Warehouse, request: "BuildRequest", report: "BuildReport"
+    ) -> None:
+        self.warehouse = warehouse
+        self.report = report
+        self._request = request
+        self._pending: list[ChangeSet] = []
+        self._started = datetime.now(UTC)
+        self._run_id = f"run_{self._started:%Y%m%dT%H%M%S}_{os.urandom(4).hex()}"
+
+    def add(self, changes: Iterable[ChangeSet]) -> None:
+        """Keep for the next commit."""
+        self._pending.extend(changes)
+
+    def commit_if_due(self) -> None:
+        """Commit once enough is pending."""
+        size = sum(c.inserts.nbytes for c in self._pending if c.inserts is not None)
+        if size >= self._request.commit_bytes:
+            self.commit(done=False)
+
+    def commit(self, *, done: bool, ledger: pa.Table | None = None) -> None:
+        """One transaction: all pending changes, the run's row and, at the end, the input ledger."""
+        self.report.commits += 1
+        number = self.report.commits
+        bookkeeping = [upsert("runs", self._run_row(done=done))]
+        if ledger is not None and ledger.num_rows:
+            bookkeeping.append(upsert("offsets", ledger))
+        print(f"commit {number}: writing", file=sys.stderr, flush=True)
+        snapshot = commit(self.warehouse, merged(self._pending), bookkeeping)
+        print(f"commit {number}: snapshot {snapshot}", file=sys.stderr, flush=True)
+        self._pending.clear()
+
+    def finish(self, ledger: pa.Table) -> None:
+        """The last commit; what the journal holds is recorded then, so it goes."""
+        self.commit(done=True, ledger=ledger)
+        shutil.rmtree(self.warehouse.path / JOURNAL_DIR, ignore_errors=True)
+
+    def _run_row(self, *, done: bool) -> pa.Table:
+        plan = self._request.plan
+        row = {
+            "run_id": self._run_id,
+            "job": "run",
+            "pipeline": plan.name,
+            "fingerprint": plan.fingerprint,
+            "plan": json.dumps(plan_record(plan), sort_keys=True),
+            "pipeline_spec": plan_spec(plan),
+            "input": ", ".join(str(file.path) for file in self._request.files[:20]),
+            "started_at": self._started,
+            "finished_at": datetime.now(UTC),
+            "status": "done" if done else "running",
+            "counters": orjson.dumps(self.report.to_json(), option=orjson.OPT_SORT_KEYS).decode(),
+        }
+        return pa.Table.from_pylist([row], schema=TABLES["runs"].schema)

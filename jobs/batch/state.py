@@ -1,0 +1,61 @@
+"""What a run needs to know of the warehouse before it starts."""
+
+from dataclasses import dataclass
+
+from jobs.batch.input_ledger import KnownInput, known_inputs
+from pipelines.plan import Plan
+from transforms.frame import Conversation
+from transforms.warehouse.connection import Warehouse
+from transforms.warehouse.read import conversation_ids, read_table
+
+
+@dataclass(frozen=True)
+class WarehouseState:
+    """Recorded state.
+
+    Attributes:
+        empty: no conversation has been built yet, so nothing need be looked up.
+        stale: conversations that another plan than this has built, in part or in whole.
+        inputs: files read so far.
+        tombstones: erased messages.
+        open_failures: dead letters of operators, which a success removes.
+    """
+
+    empty: bool
+    stale: list[Conversation]
+    inputs: dict[str, KnownInput]
+    tombstones: frozenset[str]
+    open_failures: frozenset[str]
+
+
+def load_state(warehouse: Warehouse, plan: Plan) -> WarehouseState:
+    """Read the state; cheap on an empty warehouse."""
+    conversations = conversation_ids(warehouse)
+    failures = read_table(warehouse, "dead_letters", ["dead_letter_id"], where="step <> 'read'")
+    tombstones = read_table(warehouse, "tombstones", ["tombstone_id"])
+    return WarehouseState(
+        empty=not conversations,
+        stale=_stale(warehouse, plan, conversations),
+        inputs=known_inputs(read_table(warehouse, "offsets")),
+        tombstones=frozenset(map(str, tombstones["tombstone_id"].to_pylist())),
+        open_failures=frozenset(map(str, failures["dead_letter_id"].to_pylist())),
+    )
+
+
+def _stale(
+    warehouse: Warehouse, plan: Plan, conversations: list[Conversation]
+) -> list[Conversation]:
+    """All conversations unless every run since the last complete one had this very plan.
+
+    A superset is harmless: what the stamps show to be up to date is not computed again.
+    """
+    rows = warehouse.rows(
+        "SELECT fingerprint, status FROM runs WHERE job IN ('run', 'stream') "
+        "ORDER BY started_at DESC, run_id"
+    )
+    for fingerprint, status in rows:
+        if fingerprint != plan.fingerprint:
+            return conversations
+        if status == "done":
+            return []
+    return conversations

@@ -1,0 +1,103 @@
+"""Slice workers: Ray actors that run the plan's composite on one slice at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import ray
+from ray import ObjectRef
+
+from jobs.batch.models import CPU_SHARE, ActorModels
+from pipelines.plan import Plan
+from pipelines.slice_build import build_slice
+from schemas.tables import TABLES
+from transforms.diff import ChangeSet
+from transforms.frame import Conversation
+from transforms.warehouse.connection import Warehouse, open_warehouse
+from transforms.warehouse.read import read_table
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """What every slice worker is given once.
+
+    Attributes:
+        plan: the plan to run.
+        warehouse: folder to read recorded rows from; None when it holds none yet.
+        tombstones: ids of erased messages.
+        open_failures: dead letters of operators that failed in earlier runs.
+    """
+
+    plan: Plan
+    warehouse: Path | None
+    tombstones: frozenset[str]
+    open_failures: frozenset[str]
+
+
+@dataclass(frozen=True)
+class SliceReport:
+    """Size and counts of a finished slice; the change set itself stays in the object store."""
+
+    messages: int
+    chars: int
+    counters: dict[str, dict[str, int]]
+
+
+class _Recorded:
+    """Recorded rows, read from the warehouse; opened when first needed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._warehouse: Warehouse | None = None
+
+    def read_table(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        conversations: Sequence[Conversation] | None = None,
+    ) -> pa.Table:
+        if self._warehouse is None:
+            self._warehouse = open_warehouse(self._path, read_only=True, threads=1)
+        return read_table(self._warehouse, name, columns, conversations)
+
+
+class SliceWorker:
+    """Ray actor body: builds slices one after the other."""
+
+    def __init__(self, setup: WorkerSetup, embedders: list[str]) -> None:
+        self._setup = setup
+        self._models = ActorModels(embedders)
+        self._recorded = _Recorded(setup.warehouse) if setup.warehouse else None
+
+    def ready(self) -> bool:
+        """True once the actor has started."""
+        return True
+
+    def build(
+        self,
+        blocks: list[ObjectRef[Any]],
+        conversations: list[Conversation],
+        messages: int,
+        chars: int,
+    ) -> tuple[SliceReport, tuple[ChangeSet, ...]]:
+        """The report, which the driver looks at, and the changes, which it hands on."""
+        tables: list[pa.Table] = ray.get(blocks)
+        result = build_slice(
+            pa.concat_tables([TABLES["messages"].empty(), *tables]),
+            conversations,
+            self._recorded,
+            self._setup.plan.steps,
+            self._models,
+            self._setup.tombstones,
+            self._setup.open_failures,
+        )
+        report = SliceReport(messages, chars, result.counters)
+        return report, result.changes
+
+
+def start_workers(count: int, setup: WorkerSetup, embedders: list[str]) -> list[Any]:
+    """Slice workers; a killed one is restarted and its slice is built again."""
+    actor = ray.remote(num_cpus=CPU_SHARE, max_restarts=10, max_task_retries=10)(SliceWorker)
+    return [actor.remote(setup, embedders) for _ in range(count)]

@@ -1,0 +1,51 @@
+"""Recomputes conversations in this process, by the pipeline that built the warehouse."""
+
+from collections.abc import Callable, Mapping
+
+import pyarrow as pa
+
+from jobs.errors import UsageError
+from jobs.local_models import LocalModels
+from operators.embedding.host import EmbedderHost
+from operators.embedding.minilm import MiniLm
+from operators.embedding.model_id import MODEL_ID
+from pipelines.plan import Plan, restored_plan
+from pipelines.slice_build import build_slice
+from transforms.frame import conversations_of
+from transforms.warehouse.connection import Warehouse
+from transforms.warehouse.read import read_table
+
+
+def last_plan(warehouse: Warehouse) -> Plan:
+    """The plan of the last run.
+
+    Raises:
+        UsageError: the warehouse has not been built yet.
+        PipelineError: an operator of the plan is not installed here.
+    """
+    rows = warehouse.rows(
+        "SELECT pipeline_spec FROM runs WHERE job IN ('run', 'stream') "
+        "ORDER BY started_at DESC, run_id LIMIT 1"
+    )
+    if not rows:
+        raise UsageError(f"{warehouse.path}: nothing has been built here yet; see `memoryflow run`")
+    return restored_plan(rows[0][0])
+
+
+def rebuilder(plan: Plan) -> Callable[[Warehouse, pa.Table], Mapping[str, pa.Table]]:
+    """From the messages of some conversations to all their rows, recorded vectors reused."""
+
+    def rebuild(warehouse: Warehouse, messages: pa.Table) -> Mapping[str, pa.Table]:
+        host = EmbedderHost(MiniLm())
+        recorded = read_table(
+            warehouse,
+            "embeddings",
+            ["text_hash", "vector"],
+            conversations_of(messages),
+            where=f"model_id = '{MODEL_ID}'",
+        )
+        host.remember([str(h) for h in recorded["text_hash"].to_pylist()], recorded["vector"])
+        result = build_slice(messages, [], None, plan.steps, LocalModels(host))
+        return {c.table: c.inserts for c in result.changes if c.inserts is not None}
+
+    return rebuild

@@ -1,0 +1,307 @@
+"""Search: the warehouse's tables into searchers, questions into ranked results."""
+
+import json
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+
+from jobs.errors import UsageError
+from operators.base import Vectors
+from operators.embedding.minilm import MiniLm
+from operators.recall.conversation_index import Question
+from operators.recall.searcher import Result, Searcher
+from transforms.warehouse.connection import Warehouse, open_warehouse
+from transforms.warehouse.read import conversation_ids, read_table
+from transforms.warehouse.scope import Conversation
+
+_MESSAGE_COLUMNS = (
+    "tenant",
+    "conversation_id",
+    "message_id",
+    "is_current",
+    "speaker",
+    "role",
+    "timestamp",
+    "seq",
+    "text",
+    "session_id",
+)
+_FACT_COLUMNS = (
+    "tenant",
+    "conversation_id",
+    "fact_id",
+    "message_id",
+    "source_message_ids",
+    "ordinal",
+    "text",
+    "event_time",
+    "occurred_start",
+    "occurred_end",
+    "status",
+    "canonical_id",
+    "valid_to",
+)
+_REQUIRED = ("question_id", "question")
+
+
+class QuestionError(UsageError):
+    """A line of a file of questions cannot be used."""
+
+    @classmethod
+    def at(cls, path: Path, line: int, problem: str) -> "QuestionError":
+        """Name the place and what is wrong."""
+        return cls(f"{path}:{line}: {problem}")
+
+
+@dataclass(frozen=True)
+class AskedQuestion:
+    """A line of a file of questions."""
+
+    question_id: str
+    question: str
+    conversation_id: str | None
+    asked_at: datetime | None
+    tenant: str | None
+    category: str
+    evidence: tuple[str, ...]
+
+
+class SearchSession:
+    """An open warehouse with the searchers used last; close it, or use it as a context.
+
+    A searcher is built on the first question to its conversation and kept, so that the
+    next one costs the question's embedding and a few sums. What is committed afterwards is
+    not seen: `refresh` forgets the searchers.
+
+    Args:
+        warehouse: the open warehouse.
+        kept: searchers kept.
+    """
+
+    def __init__(self, warehouse: Warehouse, kept: int = 64):
+        self._warehouse = warehouse
+        self._kept = kept
+        self._searchers: OrderedDict[tuple[Any, ...], Searcher] = OrderedDict()
+        self._model: MiniLm | None = None
+        self._conversations: list[Conversation] | None = None
+
+    @classmethod
+    def open(cls, path: Path | str, kept: int = 64) -> "SearchSession":
+        """Open the warehouse at `path`, read-only."""
+        return cls(open_warehouse(path, read_only=True), kept)
+
+    def close(self) -> None:
+        """Close the warehouse."""
+        self._warehouse.close()
+
+    def refresh(self) -> None:
+        """See what was committed since."""
+        self._searchers.clear()
+        self._conversations = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of the questions."""
+        if self._model is None:
+            self._model = MiniLm()
+        return self._model.embed(texts)
+
+    def search(
+        self,
+        question: str,
+        *,
+        conversation: str | None = None,
+        tenant: str | None = None,
+        as_of: datetime | None = None,
+        asked_at: datetime | None = None,
+        k: int = 10,
+        without: Collection[str] = (),
+        vector: Vectors | None = None,
+    ) -> list[Result]:
+        """The `k` best memories; over all conversations unless one is given."""
+        searcher = self.searcher(conversation, tenant, as_of)
+        if searcher is None:
+            return []
+        known = self.embed([question])[0] if vector is None else vector
+        return searcher.search(Question(question, known, asked_at or as_of), k, without)
+
+    def searcher(
+        self, conversation: str | None, tenant: str | None, as_of: datetime | None
+    ) -> Searcher | None:
+        """The searcher over what was asked for, built or kept; None where there is nothing."""
+        key = (conversation, tenant, as_of)
+        if key in self._searchers:
+            self._searchers.move_to_end(key)
+            return self._searchers[key]
+        wanted = [
+            (t, c) for t, c in self._known() if conversation in (None, c) and tenant in (None, t)
+        ]
+        if not wanted:
+            return None
+        searcher = Searcher(*self._tables(wanted), as_of=as_of)
+        self._searchers[key] = searcher
+        while len(self._searchers) > self._kept:
+            self._searchers.popitem(last=False)
+        return searcher
+
+    def _known(self) -> list[Conversation]:
+        if self._conversations is None:
+            self._conversations = conversation_ids(self._warehouse)
+        return self._conversations
+
+    def _tables(self, wanted: list[Conversation]) -> tuple[pa.Table, pa.Table, pa.Table]:
+        warehouse = self._warehouse
+        return (
+            read_table(warehouse, "messages", _MESSAGE_COLUMNS, wanted, where="is_current"),
+            read_table(warehouse, "facts", _FACT_COLUMNS, wanted),
+            read_table(
+                warehouse,
+                "embeddings",
+                ("text_hash", "vector"),
+                wanted,
+                where=f"model_id = '{MiniLm.model_id}'",
+            ),
+        )
+
+
+def search(
+    warehouse: Path | str,
+    question: str,
+    *,
+    conversation: str | None = None,
+    tenant: str | None = None,
+    as_of: datetime | None = None,
+    asked_at: datetime | None = None,
+    k: int = 10,
+    without: Collection[str] = (),
+) -> list[dict[str, Any]]:
+    """One question to the warehouse at a path; results as the contract's JSON objects."""
+    with SearchSession.open(warehouse) as session:
+        results = session.search(
+            question,
+            conversation=conversation,
+            tenant=tenant,
+            as_of=as_of,
+            asked_at=asked_at,
+            k=k,
+            without=without,
+        )
+    return [r.as_json() for r in results]
+
+
+def search_batch(
+    session: SearchSession,
+    questions: Path,
+    k: int = 10,
+    *,
+    as_of: datetime | None = None,
+    without: Collection[str] = (),
+) -> Iterator[dict[str, Any]]:
+    """`{"question_id", "results"}` per line of a file of questions, in its order.
+
+    The file is read whole before the first result, so that a bad line (QuestionError)
+    is reported before any work.
+    """
+    for asked, results in answer_all(session, read_questions(questions), k, as_of, without):
+        yield {"question_id": asked.question_id, "results": [r.as_json() for r in results]}
+
+
+def answer_all(
+    session: SearchSession,
+    questions: Sequence[AskedQuestion],
+    k: int,
+    as_of: datetime | None = None,
+    without: Collection[str] = (),
+) -> Iterator[tuple[AskedQuestion, list[Result]]]:
+    """Each question with its results; all questions are embedded first."""
+    vectors = session.embed([q.question for q in questions])
+    for asked, vector in zip(questions, vectors, strict=True):
+        yield (
+            asked,
+            session.search(
+                asked.question,
+                conversation=asked.conversation_id,
+                tenant=asked.tenant,
+                as_of=as_of,
+                asked_at=asked.asked_at,
+                k=k,
+                without=without,
+                vector=vector,
+            ),
+        )
+
+
+def read_questions(path: Path) -> list[AskedQuestion]:
+    """Questions of a JSON Lines file; QuestionError names the line that is wrong."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise QuestionError(f"{path}: {error.strerror}; give a JSON Lines file") from error
+    return list(_parsed(path, lines))
+
+
+def _parsed(path: Path, lines: Iterable[bytes]) -> Iterator[AskedQuestion]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line.decode("utf-8"))
+        except ValueError as error:
+            raise QuestionError.at(path, number, f"not JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise QuestionError.at(path, number, "a JSON object is needed")
+        for name in _REQUIRED:
+            if not isinstance(row.get(name), str):
+                raise QuestionError.at(path, number, f"{name!r} is missing or no string")
+        yield AskedQuestion(
+            question_id=row["question_id"],
+            question=row["question"],
+            conversation_id=_optional_string(path, number, row, "conversation_id"),
+            asked_at=_time(path, number, row.get("asked_at")),
+            tenant=_optional_string(path, number, row, "tenant"),
+            category=str(row.get("category") or ""),
+            evidence=_evidence(path, number, row.get("evidence")),
+        )
+
+
+def _optional_string(path: Path, line: int, row: dict[str, Any], name: str) -> str | None:
+    value = row.get(name)
+    if value is not None and not isinstance(value, str):
+        raise QuestionError.at(path, line, f"{name!r} is no string")
+    return value
+
+
+def _time(path: Path, line: int, value: object) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise QuestionError.at(path, line, f"'asked_at' is no RFC 3339 time ({error})") from error
+    if moment.tzinfo is None:
+        raise QuestionError.at(path, line, "'asked_at' has no time zone; add Z or an offset")
+    return moment
+
+
+def _evidence(path: Path, line: int, value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise QuestionError.at(path, line, "'evidence' is no list of message ids")
+    return tuple(dict.fromkeys(value))

@@ -1,0 +1,298 @@
+"""`memoryflow sql`: read-only SQL over the memory tables and views, and a small shell.
+
+Two fences, each enough by itself against reading other files:
+- what may be asked: one SELECT (or DESCRIBE, SHOW, SUMMARIZE, EXPLAIN), and of table
+  functions only those listed here, checked on DuckDB's own syntax tree before it runs;
+- what DuckDB may reach: the lake is attached read-only, external access is off but for the
+  warehouse's data folder, extensions cannot be loaded, and the configuration is locked.
+"""
+
+import base64
+import contextlib
+import importlib
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from io import StringIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+import duckdb
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from schemas.views import VIEWS
+from transforms.warehouse.connection import LAKE, METADATA, Warehouse, open_warehouse
+from transforms.warehouse.scope import literal
+
+_TABLE_FUNCTIONS = frozenset(
+    {
+        *("unnest", "range", "generate_series", "repeat", "json_each", "json_tree", "summary"),
+        *("duckdb_tables", "duckdb_columns", "duckdb_views", "duckdb_functions"),
+        *("duckdb_types", "duckdb_schemas", "duckdb_databases"),
+        *("ducklake_snapshots", "ducklake_current_snapshot", "ducklake_table_info"),
+        *("ducklake_table_changes", "ducklake_table_insertions", "ducklake_table_deletions"),
+        *(view.name for view in VIEWS if view.parameters is not None),
+    }
+)
+_EXPLAIN = re.compile(
+    r"\s*explain\b(\s+analyze\b)?\s*(\(\s*(format|analyze)\b[^)]*\))?", re.IGNORECASE
+)
+_MAX_CELL = 120
+_HELP = "Statements end with ';'.  .tables  .schema [NAME]  .help  .quit"
+
+
+class SqlError(Exception):
+    """A query that is refused or wrong; the message is for the user."""
+
+
+class SqlSession:
+    """A warehouse opened read-only and fenced in."""
+
+    def __init__(
+        self, path: Path | str, *, threads: int | None = None, memory_limit: str | None = None
+    ) -> None:
+        self._warehouse = open_warehouse(
+            path, read_only=True, threads=threads, memory_limit=memory_limit
+        )
+        try:
+            _fence_in(self._warehouse)
+        except BaseException:
+            self._warehouse.close()
+            raise
+
+    def execute(self, query: str) -> pa.Table:
+        """Result of one statement; SqlError if it is refused or fails."""
+        self._check(query)
+        try:
+            return self._warehouse.query(query)
+        except duckdb.PermissionException as error:
+            raise SqlError(f"Not allowed here: {_first_line(error)}") from error
+        except duckdb.Error as error:
+            raise SqlError(str(error)) from error
+
+    def close(self) -> None:
+        """Close the warehouse."""
+        self._warehouse.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check(self, query: str) -> None:
+        try:
+            statements = self._warehouse.connection.extract_statements(query)
+        except duckdb.Error as error:
+            raise SqlError(str(error)) from error
+        if len(statements) != 1:
+            raise SqlError("Give one statement at a time.")
+        kind = statements[0].type
+        if kind == duckdb.StatementType.EXPLAIN:
+            match = _EXPLAIN.match(query)
+            query = query[match.end() :] if match else ""
+        elif kind != duckdb.StatementType.SELECT:
+            raise SqlError(
+                f"{kind.name} is not allowed: this is read-only SQL. "
+                "Use SELECT, WITH, DESCRIBE, SUMMARIZE, SHOW or EXPLAIN."
+            )
+        _check_tree(self._syntax_tree(query))
+
+    def _syntax_tree(self, query: str) -> object:
+        row = self._warehouse.rows("SELECT json_serialize_sql(?::VARCHAR)", [query])[0]
+        tree = json.loads(row[0])
+        if tree.get("error"):
+            raise SqlError(
+                "Only SELECT, WITH, DESCRIBE, SUMMARIZE, SHOW and EXPLAIN of these are allowed."
+            )
+        return tree
+
+
+def run_sql(path: Path | str, query: str, *, as_json: bool = False) -> str:
+    """Result of one query as a table for people, or as a JSON array of objects."""
+    with SqlSession(path) as session:
+        return render(session.execute(query), as_json=as_json)
+
+
+def render(table: pa.Table, *, as_json: bool = False) -> str:
+    """`table` as text."""
+    names = _unique(table.column_names)
+    rows = table.rename_columns(names).to_pylist()
+    if as_json:
+        return json.dumps([_plain(row) for row in rows], ensure_ascii=False)
+    grid = RichTable(show_edge=False)
+    for name in names:
+        grid.add_column(Text(name), overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(_cell(row[name])) for name in names))
+    out = StringIO()
+    Console(file=out, width=max(80, (_MAX_CELL + 3) * len(names)), color_system=None).print(grid)
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    return "\n".join([*lines, f"({len(rows)} row{'' if len(rows) == 1 else 's'})"])
+
+
+def shell(
+    path: Path | str,
+    *,
+    read_line: Callable[[str], str] = input,
+    out: TextIO | None = None,
+) -> None:
+    """Read statements until '.quit' or end of input; errors are shown and the shell goes on."""
+    stream = out or sys.stdout
+    if read_line is input:
+        # Gives `input` history and editing, in memory only; not on every platform.
+        with contextlib.suppress(ImportError):
+            importlib.import_module("readline")
+    with SqlSession(path) as session:
+        print(_HELP, file=stream)
+        for statement in _statements(read_line, stream):
+            try:
+                print(render(session.execute(_expand(statement))), file=stream)
+            except SqlError as error:
+                print(f"Error: {error}", file=stream)
+
+
+def _statements(read_line: Callable[[str], str], out: TextIO) -> Iterator[str]:
+    """Statements as typed; dot commands count as one at once."""
+    pending = ""
+    while True:
+        try:
+            line = read_line("...> " if pending else "memory> ")
+        except EOFError:
+            return
+        except KeyboardInterrupt:
+            pending = ""
+            print(file=out)
+            continue
+        command = line.strip()
+        if not pending and command in (".quit", ".exit"):
+            return
+        if not pending and command == ".help":
+            print(_HELP, file=out)
+        elif not pending and command.startswith("."):
+            yield command
+        else:
+            pending += line + "\n"
+            if command.endswith(";"):
+                yield pending
+                pending = ""
+
+
+def _expand(statement: str) -> str:
+    """SQL of a dot command."""
+    if not statement.startswith("."):
+        return statement
+    command, _, name = statement.partition(" ")
+    if command == ".tables":
+        return (
+            "SELECT table_name AS name, comment FROM duckdb_tables() "
+            f"WHERE database_name = '{LAKE}' UNION ALL "
+            "SELECT view_name, comment FROM duckdb_views() "
+            f"WHERE database_name = '{LAKE}' AND NOT internal ORDER BY ALL"
+        )
+    if command == ".schema":
+        only = f" AND table_name = {literal(name.strip())}" if name.strip() else ""
+        return (
+            "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() "
+            f"WHERE database_name = '{LAKE}'{only} ORDER BY table_name, column_index"
+        )
+    raise SqlError(f"Unknown command {command!r}. {_HELP}")
+
+
+def _fence_in(warehouse: Warehouse) -> None:
+    connection = warehouse.connection
+    data = literal(f"{warehouse.data_path}/")
+    connection.execute(f"SET allowed_directories = [{data}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _check_tree(node: object) -> None:
+    """SqlError for a table function or a catalog that is not for queries."""
+    if isinstance(node, list):
+        for item in node:
+            _check_tree(item)
+    if not isinstance(node, dict):
+        return
+    if node.get("type") == "TABLE_FUNCTION":
+        name = str(node.get("function", {}).get("function_name", "")).lower()
+        if name not in _TABLE_FUNCTIONS:
+            raise SqlError(
+                f"Table function {name!r} is not allowed: queries reach the memory tables only."
+            )
+    if node.get("type") == "BASE_TABLE" and _is_catalog(node):
+        raise SqlError("The catalog's own tables are not for queries.")
+    for value in node.values():
+        _check_tree(value)
+
+
+def _is_catalog(node: dict[str, Any]) -> bool:
+    names = (node.get("catalog_name"), node.get("schema_name"))
+    return any(str(name).lower() == METADATA for name in names)
+
+
+def _unique(names: list[str]) -> list[str]:
+    seen: dict[str, int] = {}
+    out: list[str] = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        out.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return out
+
+
+def _plain(value: object) -> object:
+    """`value` as JSON can say it; bytes as text where they are, else base64."""
+    match value:
+        case dict():
+            plain: object = {str(key): _plain(item) for key, item in value.items()}
+        case list():
+            plain = [_plain(item) for item in value]
+        case datetime():
+            plain = value.isoformat().replace("+00:00", "Z")
+        case bytes():
+            plain = _plain_bytes(value)
+        case float():
+            plain = value if math.isfinite(value) else None
+        case Decimal():
+            plain = float(value)
+        case None | str() | int():
+            plain = value
+        case _:
+            plain = str(value)
+    return plain
+
+
+def _plain_bytes(value: bytes) -> object:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(value).decode("ascii")}
+
+
+def _cell(value: object) -> str:
+    plain = _plain(value)
+    if plain is None:
+        return ""
+    text = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+    # EXPLAIN draws over several lines; everything else stays on one.
+    if "\n" in text and "┌" in text:
+        return text
+    text = text.replace("\n", " ")
+    return text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 1] + "…"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,1 @@
+"""Extraction of facts from messages: rules here, models beside them."""

@@ -1,0 +1,179 @@
+"""The operator that grows the trees of each conversation and writes their nodes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from operators.base import Key, Models, Operator, StepResult, Tables
+from operators.frames import SCOPE, day, from_rows, groups, need, values
+from operators.memtree.summary import AnySummarizer, ExtractiveSummarizer, Sentence, Summary
+from operators.memtree.tree import Leaf, MemTree, Node
+from schemas.ids import content_id
+
+Scope = Literal["session", "entity", "conversation"]
+
+_COLUMNS = (
+    *("status", "fact_id", "session_id", "event_time"),
+    *("text", "valid_from", "valid_to"),
+)
+
+
+@dataclass(frozen=True)
+class _Planted:
+    """A tree and whose it is."""
+
+    tenant: str
+    conversation_id: str
+    scope_type: Scope
+    scope_key: str
+    tree: MemTree
+
+
+class MemTreeIndex(Operator, frozen=True):
+    """Grow time-ordered trees of summaries over the facts of each scope.
+
+    Method: MemTree, the canonical form of MemForest's trees (arXiv 2605.23986); see
+    `MemTree` for the rule. Leaves are the facts that are not duplicates; superseded ones
+    stay, marked with the day they ceased to hold, and a changed validity is a changed leaf.
+    Equal nodes of two scopes (a session's and its conversation's) are summarised once. A
+    summary is a function of the node id: nothing outside the node goes into it.
+
+    Input: `facts`; `mentions` where entity trees are wanted. Output: `memtree_nodes`.
+    Errors: none. Cost: none with the summarizers here. Deterministic.
+
+    Attributes:
+        scopes: which trees to grow.
+        entity_min_facts: an entity gets a tree from this many facts on,
+        entity_min_sessions: in at least this many sessions.
+        summarizer: how nodes are summarised: `{kind: extractive, max_chars: 320}`.
+    """
+
+    operator: Literal["memtree"] = "memtree"
+    scopes: tuple[Scope, ...] = ("session", "entity", "conversation")
+    entity_min_facts: int = Field(default=3, ge=1)
+    entity_min_sessions: int = Field(default=2, ge=1)
+    summarizer: AnySummarizer = ExtractiveSummarizer()
+
+    READS: ClassVar[tuple[str, ...]] = ("facts", "mentions")
+    WRITES: ClassVar[tuple[str, ...]] = ("memtree_nodes",)
+    KEY: ClassVar[Key] = Key.CONVERSATION
+
+    def run(self, tables: Tables, models: Models) -> StepResult:
+        """Grow and summarise all trees of the call."""
+        facts = need(tables, "facts", self.operator)
+        column = {name: values(facts, name) for name in _COLUMNS}
+        kept = [row for row, status in enumerate(column["status"]) if status != "duplicate"]
+        leaves = {
+            row: Leaf.of(
+                column["event_time"][row],
+                column["fact_id"][row],
+                column["text"][row],
+                column["valid_from"][row],
+                column["valid_to"][row],
+            )
+            for row in kept
+        }
+        trees = [
+            _Planted(*scope, MemTree.build(leaves[row] for row in rows))
+            for scope, rows in self._scopes(tables, column, leaves)
+        ]
+        sentences = {leaf.id: _sentence(column, row) for row, leaf in leaves.items()}
+        summaries = self._summaries([planted.tree for planted in trees], sentences, models)
+        nodes = [row for planted in trees for row in self._rows(planted, summaries)]
+        counters = {
+            "in": facts.num_rows,
+            "out": len(kept),
+            "filtered": facts.num_rows - len(kept),
+            "trees": len(trees),
+            "summaries": len(summaries),
+        }
+        return StepResult({"memtree_nodes": from_rows("memtree_nodes", nodes)}, counters)
+
+    def _scopes(
+        self, tables: Tables, column: dict[str, list[Any]], leaves: dict[int, Leaf]
+    ) -> Iterator[tuple[tuple[str, str, Scope, str], list[int]]]:
+        facts = need(tables, "facts", self.operator)
+        if "conversation" in self.scopes:
+            for (tenant, conversation), rows in groups(facts, SCOPE, ()).items():
+                if members := [row for row in rows if row in leaves]:
+                    yield (tenant, conversation, "conversation", conversation), members
+        if "session" in self.scopes:
+            for (tenant, conversation, session), rows in groups(
+                facts, (*SCOPE, "session_id"), ()
+            ).items():
+                if members := [row for row in rows if row in leaves]:
+                    yield (tenant, conversation, "session", session), members
+        if "entity" in self.scopes:
+            mentions = need(tables, "mentions", self.operator)
+            row_of = {column["fact_id"][row]: row for row in leaves}
+            fact_ids = values(mentions, "fact_id")
+            for (tenant, conversation, entity), rows in groups(
+                mentions, (*SCOPE, "entity_id"), ()
+            ).items():
+                members = [row_of[fact_ids[row]] for row in rows if fact_ids[row] in row_of]
+                if self._is_active(members, column["session_id"]):
+                    yield (tenant, conversation, "entity", entity), members
+
+    def _is_active(self, rows: list[int], session_ids: list[str]) -> bool:
+        if len(rows) < self.entity_min_facts:
+            return False
+        return len({session_ids[row] for row in rows}) >= self.entity_min_sessions
+
+    def _summaries(
+        self, trees: list[MemTree], sentences: dict[str, Sentence], models: Models
+    ) -> dict[str, Summary]:
+        """A summary per distinct node id, level by level, each level in one batch."""
+        done: dict[str, Summary] = {}
+        for level in range(max((tree.depth for tree in trees), default=0)):
+            wanted: dict[str, list[Sentence]] = {}
+            for tree in trees:
+                for node in tree.levels[level] if level < tree.depth else ():
+                    if node.id in wanted:
+                        continue
+                    ids = tree.child_ids(node)
+                    wanted[node.id] = (
+                        [sentences[child] for child in ids]
+                        if level == 0
+                        else [line for child in ids for line in done[child].sentences]
+                    )
+            written = self.summarizer.summarize(list(wanted.values()), models)
+            done.update(zip(wanted, written, strict=True))
+        return done
+
+    def _rows(self, planted: _Planted, summaries: dict[str, Summary]) -> Iterator[dict[str, Any]]:
+        scope = (planted.tenant, planted.conversation_id, planted.scope_type, planted.scope_key)
+        tree_id = content_id("tree", *scope)
+        tree = planted.tree
+        for node in tree.nodes():
+            yield {
+                "tenant": planted.tenant,
+                "conversation_id": planted.conversation_id,
+                "tree_id": tree_id,
+                "scope_type": planted.scope_type,
+                "scope_key": planted.scope_key,
+                "node_id": node.id,
+                "level": node.level,
+                "is_root": node is tree.root,
+                "is_closed": node.is_closed,
+                "child_ids": tree.child_ids(node),
+                "fact_ids": _fact_ids(tree, node),
+                "leaf_count": node.leaves[1] - node.leaves[0],
+                "start_time": tree.leaves[node.leaves[0]].time,
+                "end_time": tree.leaves[node.leaves[1] - 1].time,
+                "summary": summaries[node.id].text,
+                "summarizer": self.summarizer.name,
+            }
+
+
+def _fact_ids(tree: MemTree, node: Node) -> list[str]:
+    if node.level > 1:
+        return []
+    return [leaf.key for leaf in tree.leaves[node.leaves[0] : node.leaves[1]]]
+
+
+def _sentence(column: dict[str, list[Any]], row: int) -> Sentence:
+    text = column["text"][row]
+    until = column["valid_to"][row]
+    return Sentence.of(text if until is None else f"{text} (until {day(until)})")

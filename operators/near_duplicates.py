@@ -1,0 +1,196 @@
+"""Statements that say the same again: exact and near duplicates of a conversation."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from operators.base import Key, Models, Operator, StepResult, Tables, Vectors
+from operators.frames import FACT_ORDER, SCOPE, from_rows, groups, need, replace, values
+from operators.periods import value_periods
+from operators.statements import exact_form, guard, shared_words
+from operators.vectors import TextVectors, exact_dots
+from schemas.ids import content_id
+
+_BLOCK = 512
+_MARGIN = 0.001  # float32 error and rounding to four digits stay far below it
+_COLUMNS = (
+    *(*SCOPE, "fact_id", "speaker", "text", "entities", "occurred_start", "occurred_end"),
+    *("subject", "attribute", "value"),
+)
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """A row is a duplicate of a canonical row."""
+
+    canonical: int
+    score: float
+    method: Literal["exact", "cosine"]
+
+
+class NearDuplicates(Operator, frozen=True):
+    """Mark facts that repeat an earlier fact of their conversation.
+
+    Method: canonicalisation of MemForest (arXiv 2605.23986: text hash, then nearest
+    neighbours by cosine) with rules where it asks a model. In event order, a fact is a
+    duplicate if an earlier one has the same normalised text, or else if one of its nearest
+    earlier *canonical* facts passes the threshold; otherwise it is canonical itself. Being
+    compared with canonical facts only, duplicates cannot drift along a chain. Two facts are
+    compared only if they agree in speaker, numbers, names and their order, negations and
+    words of opposite sense, attribute and value, and the value's period (a value that came
+    back after another one is news). Times of occurrence must both be unknown or overlap.
+
+    Scores are summed in a fixed order in float64 and rounded to four digits before anything
+    is decided; ties go to the earlier fact. The result is a function of the set of facts.
+
+    Input: `facts`, `embeddings` (by hash of the text).
+    Output: `facts.status`, `facts.canonical_id`; `links` of type `same` from the duplicate
+    to its canonical fact, method `exact` (score 1) or `cosine`.
+    Errors: `ValueError` for a fact whose text has no vector, or vectors of two models.
+    Cost: none. Deterministic.
+
+    Attributes:
+        threshold: least cosine of a near duplicate.
+        overlap: least share of common words (Jaccard); long texts on one topic are close as
+            vectors though they say different things.
+        neighbours: how many of its nearest earlier canonical facts a fact is judged against.
+        exact: whether equal normalised texts are duplicates whatever their vectors.
+    """
+
+    operator: Literal["near_duplicates"] = "near_duplicates"
+    threshold: float = Field(default=0.93, gt=0, le=1)
+    overlap: float = Field(default=0.6, ge=0, le=1)
+    neighbours: int = Field(default=8, ge=1)
+    exact: bool = True
+
+    READS: ClassVar[tuple[str, ...]] = ("facts", "embeddings")
+    WRITES: ClassVar[tuple[str, ...]] = ("facts.status", "facts.canonical_id", "links")
+    KEY: ClassVar[Key] = Key.CONVERSATION
+
+    def run(self, tables: Tables, models: Models) -> StepResult:
+        """Judge all conversations of the call."""
+        del models
+        table = need(tables, "facts", self.operator)
+        column = {name: values(table, name) for name in _COLUMNS}
+        vectors = TextVectors(need(tables, "embeddings", self.operator))
+        status = ["active"] * table.num_rows
+        canonical: list[str | None] = [None] * table.num_rows
+        links: list[dict[str, Any]] = []
+        for scope, rows in groups(table, SCOPE, FACT_ORDER).items():
+            for row, verdict in self._judge(scope, rows, column, vectors).items():
+                target = column["fact_id"][verdict.canonical]
+                status[row], canonical[row] = "duplicate", target
+                links.append(_link(scope, column["fact_id"][row], target, verdict))
+        out = {
+            "facts": replace("facts", table, {"status": status, "canonical_id": canonical}),
+            "links": from_rows("links", links),
+        }
+        counters = {"in": table.num_rows, "out": table.num_rows, "duplicates": len(links)}
+        return StepResult(out, counters)
+
+    def _judge(
+        self,
+        scope: tuple[Any, ...],
+        rows: list[int],
+        column: dict[str, list[Any]],
+        vectors: TextVectors,
+    ) -> dict[int, _Verdict]:
+        periods = value_periods(rows, column["subject"], column["attribute"], column["value"])
+        repeats: dict[int, int] = {}
+        first: dict[Hashable, int] = {}
+        comparable: dict[Hashable, list[int]] = {}
+        for row in rows:
+            said = (column["speaker"][row], column["attribute"][row], periods.get(row))
+            text = column["text"][row]
+            if self.exact:
+                times = (column["occurred_start"][row], column["occurred_end"][row])
+                repeats[row] = first.setdefault((said, times, exact_form(text)), row)
+                if repeats[row] != row:
+                    continue
+            value = (column["value"][row] or "").casefold()
+            comparable.setdefault((said, value, guard(text, column["entities"][row])), []).append(
+                row
+            )
+        verdicts: dict[int, _Verdict] = {}
+        for members in comparable.values():
+            texts = [column["text"][row] for row in members]
+            found = vectors.get(scope, texts) if len(members) > 1 else vectors.check(scope, texts)
+            if found is not None:
+                verdicts |= self._near(members, found, column)
+        for row, earlier in repeats.items():
+            if earlier != row:
+                verdicts[row] = verdicts.get(earlier) or _Verdict(earlier, 1.0, "exact")
+        return verdicts
+
+    def _near(
+        self, rows: list[int], vectors: Vectors, column: dict[str, list[Any]]
+    ) -> dict[int, _Verdict]:
+        """Compare comparable rows, given in event order; `vectors` has a row for each."""
+        verdicts: dict[int, _Verdict] = {}
+        canonical: list[int] = []
+        for start in range(0, len(rows), _BLOCK):
+            block = vectors[start : start + _BLOCK]
+            # Candidates among earlier canonical rows, and within the block itself.
+            known = len(canonical)
+            before = block @ vectors[canonical].T >= self.threshold - _MARGIN
+            within = block @ block.T >= self.threshold - _MARGIN
+            for offset in range(len(block)):
+                at = start + offset
+                near = [canonical[i] for i in np.flatnonzero(before[offset])]
+                near += [i for i in canonical[known:] if within[offset, i - start]]
+                verdict = self._best(at, near, rows, vectors, column) if near else None
+                if verdict is None:
+                    canonical.append(at)
+                else:
+                    verdicts[rows[at]] = verdict
+        return verdicts
+
+    def _best(
+        self,
+        at: int,
+        near: list[int],
+        rows: list[int],
+        vectors: Vectors,
+        column: dict[str, list[Any]],
+    ) -> _Verdict | None:
+        scores = np.round(exact_dots(vectors[at], vectors[near]), 4)
+        ranked = sorted(zip((-scores).tolist(), near, strict=True))
+        for negative, other in ranked[: self.neighbours]:
+            if -negative < round(self.threshold, 4):
+                return None
+            if self._agree(rows[at], rows[other], column):
+                return _Verdict(rows[other], -negative, "cosine")
+        return None
+
+    def _agree(self, row: int, other: int, column: dict[str, list[Any]]) -> bool:
+        text = column["text"]
+        if shared_words(text[row], text[other]) < self.overlap:
+            return False
+        return _times_agree(row, other, column)
+
+
+def _times_agree(row: int, other: int, column: dict[str, list[Any]]) -> bool:
+    start, end = column["occurred_start"], column["occurred_end"]
+    if start[row] is None or start[other] is None:
+        return start[row] is None and start[other] is None
+    if start[row] == start[other]:
+        return True
+    early, late = sorted((row, other), key=lambda which: start[which])
+    return end[early] is not None and start[late] < end[early]
+
+
+def _link(scope: tuple[Any, ...], source: str, target: str, verdict: _Verdict) -> dict[str, Any]:
+    return {
+        "tenant": scope[0],
+        "conversation_id": scope[1],
+        "link_id": content_id("link", "same", source, target),
+        "type": "same",
+        "source_id": source,
+        "target_id": target,
+        "score": verdict.score,
+        "method": verdict.method,
+        "step": "near_duplicates",
+    }

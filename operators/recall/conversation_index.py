@@ -1,0 +1,144 @@
+"""A searchable index over one conversation, or several, built from the memory tables."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from operators.base import Vectors
+from operators.recall.bm25 import Bm25, Floats, Ints, TermCounts, scaled
+from operators.recall.dense import DenseIndex
+from operators.recall.neighbours import following, previous, session_mean
+from operators.recall.shape import length_prior, question_share
+from operators.recall.speaker import SpeakerIndex
+from operators.recall.terms import terms, words
+from operators.recall.time_channel import TimeIndex
+from operators.vectors import matrix, text_hash
+
+_ORDER = ("tenant", "conversation_id", "timestamp", "seq", "message_id")
+_MessageKey = tuple[str, str, str]  # tenant, conversation, message
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with its vector; `asked_at` anchors dates such as "last May"."""
+
+    text: str
+    vector: Vectors
+    asked_at: datetime | None = None
+
+
+class ConversationIndex:
+    """Messages in event order, with every channel's index over them.
+
+    A pure function of the rows given, in whatever order they come. Facts whose vector is
+    missing are left out of the dense channel and searched by their words alone.
+
+    Args:
+        messages: rows of `messages`; only the current versions count.
+        facts: rows of `facts` of the same conversations.
+        embeddings: rows of `embeddings`; one model.
+    """
+
+    def __init__(self, messages: pa.Table, facts: pa.Table, embeddings: pa.Table):
+        messages = messages.filter(messages["is_current"])
+        messages = messages.sort_by([(c, "ascending") for c in _ORDER])
+        self.messages: list[dict[str, Any]] = messages.to_pylist()
+        self.number: dict[_MessageKey, int] = {
+            message_key(m): i for i, m in enumerate(self.messages)
+        }
+        kept = [f for f in facts.to_pylist() if message_key(f) in self.number]
+        kept.sort(key=lambda f: (self.number[message_key(f)], f["ordinal"], f["fact_id"]))
+        self.facts: list[dict[str, Any]] = kept
+        self.fact_message: Ints = np.array([self.number[message_key(f)] for f in kept], np.int64)
+        self._build(_vectors(embeddings))
+
+    def _build(self, vectors: dict[str, Vectors]) -> None:
+        texts = [m["text"] for m in self.messages]
+        count = len(texts)
+        self.mean_length = float(np.mean([len(t) for t in texts])) if texts else 0.0
+        self.session = _session_numbers(self.messages)
+        self.speakers = SpeakerIndex(
+            [m["speaker"] for m in self.messages], [m["role"] for m in self.messages]
+        )
+        counts = TermCounts.of([terms(t) for t in texts])
+        self._word = Bm25(counts)
+        self._word_1 = Bm25(counts.windows(1, self.session))
+        self._word_2 = Bm25(counts.windows(2, self.session))
+        self._word_session = Bm25(counts.groups(self.session))
+        self._fact_word = Bm25(TermCounts.of([terms(f["text"]) for f in self.facts]))
+        found = [vectors.get(text_hash(f["text"])) for f in self.facts]
+        self.embedded = np.array([i for i, v in enumerate(found) if v is not None], np.int64)
+        stacked = [v for v in found if v is not None]
+        rows = np.stack(stacked) if stacked else np.zeros((0, 0), np.float32)
+        self._dense = DenseIndex(rows, self.fact_message[self.embedded], count)
+        self._length = length_prior(texts)
+        self._asks = question_share(texts)
+        self._time = TimeIndex(texts, self.messages, self.facts, self.fact_message)
+
+    def features(self, question: Question) -> tuple[dict[str, Floats], Floats]:
+        """Every channel's features per message, and the cosine of each fact (NaN: none)."""
+        asked = words(question.text)
+        names = {t for name in self.speakers.names.values() for t in name}
+        # A speaker's name in a message is an address ("Hi Ada!"): it tells who did not say it.
+        query = terms(" ".join(w for w in asked if w not in names))
+        session, asks = self.session, self._asks
+        word_1 = scaled(self._word_1.scores(query))
+        cosines = np.full(len(self.facts), np.nan)
+        if self.embedded.size:
+            cosines[self.embedded] = self._dense.cosines(question.vector)
+        best, mean = self._dense.best_and_mean(cosines[self.embedded])
+        features = {
+            "word": scaled(self._word.scores(query)),
+            "fact_word": self._best_of_facts(scaled(self._fact_word.scores(query))),
+            "best_fact": best,
+            "mean_fact": mean,
+            "word_1": word_1,
+            "word_2": scaled(self._word_2.scores(query)),
+            "word_session": scaled(self._word_session.scores(query))[session],
+            "dense_before": previous(best, session),
+            "dense_after": following(best, session),
+            "dense_session": session_mean(mean, session),
+            "after_question": previous(asks * word_1, session),
+            "named": self.speakers.named(asked),
+            "first_person": self.speakers.first_person(asked),
+            "tells_when": self._time.tells(question.text),
+            "date": self._time.overlaps(question.text, question.asked_at),
+            "length": self._length,
+            "asks": asks,
+        }
+        return features, cosines
+
+    def _best_of_facts(self, scores: Floats) -> Floats:
+        out = np.zeros(len(self.messages))
+        np.maximum.at(out, self.fact_message, scores)
+        return out
+
+
+def message_key(row: dict[str, Any]) -> _MessageKey:
+    """The message that a row of `messages` or `facts` is about."""
+    return row["tenant"], row["conversation_id"], row["message_id"]
+
+
+def said_until(table: pa.Table, column: str, as_of: datetime) -> pa.Table:
+    """Rows whose event time is not after `as_of`."""
+    limit = pa.scalar(as_of, table.schema.field(column).type)
+    return table.filter(pc.less_equal(table[column], limit))
+
+
+def _session_numbers(messages: Sequence[dict[str, Any]]) -> Ints:
+    """0, 1, 2, ... by session, in order of first message; ids are unique per conversation."""
+    numbers: dict[tuple[str, str, str | None], int] = {}
+    keys = [(m["tenant"], m["conversation_id"], m["session_id"]) for m in messages]
+    return np.array([numbers.setdefault(k, len(numbers)) for k in keys], np.int64)
+
+
+def _vectors(embeddings: pa.Table) -> dict[str, Vectors]:
+    if not embeddings.num_rows:
+        return {}
+    hashes = cast("list[str]", embeddings["text_hash"].to_pylist())
+    return dict(zip(hashes, matrix(embeddings["vector"]), strict=True))

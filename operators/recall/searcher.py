@@ -1,0 +1,154 @@
+"""Ranked memories for a question: one result per message, in order of the fused score."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from operators.recall.bm25 import Floats, Ints
+from operators.recall.conversation_index import (
+    ConversationIndex,
+    Question,
+    said_until,
+)
+from operators.recall.fusion import fuse, load_weights
+
+
+@dataclass(frozen=True)
+class Result:
+    """One ranked memory; `source_message_ids` has the ranked message first."""
+
+    rank: int
+    score: float
+    kind: str
+    id: str
+    text: str
+    event_time: datetime
+    source_message_ids: list[str]
+    conversation_id: str
+    channels: dict[str, float] = field(default_factory=dict[str, float])
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as the contract's JSON object, with two more keys."""
+        return {
+            "rank": self.rank,
+            "score": self.score,
+            "kind": self.kind,
+            "id": self.id,
+            "text": self.text,
+            "event_time": self.event_time.isoformat().replace("+00:00", "Z"),
+            "source_message_ids": self.source_message_ids,
+            "conversation_id": self.conversation_id,
+            "channels": self.channels,
+        }
+
+
+class Searcher:
+    """Search over the memory tables of one or several conversations.
+
+    Method: BM25, dense, neighbour, speaker, time and shape features per message, fused by
+    a weighted sum (see `fusion`). The message is what is ranked, so that facts cut from one
+    message do not crowd out others; each result shows its message's best fact.
+
+    Deterministic: scores are rounded to four digits, ties go to the earlier message.
+
+    Args:
+        messages, facts, embeddings: rows of the memory tables, in any order.
+        as_of: leave out whatever was said later; facts are judged as they stood then.
+        weights: fusion weights; the shipped ones by default.
+    """
+
+    def __init__(
+        self,
+        messages: pa.Table,
+        facts: pa.Table,
+        embeddings: pa.Table,
+        *,
+        as_of: datetime | None = None,
+        weights: Mapping[str, tuple[float, float]] | None = None,
+    ):
+        if as_of is not None:
+            messages = said_until(messages, "timestamp", as_of)
+            facts = said_until(facts, "event_time", as_of)
+        self.index = ConversationIndex(messages, facts, embeddings)
+        self._weights = weights if weights is not None else load_weights()
+        self._as_of = as_of
+        self._facts_of = _rows_by_message(self.index.fact_message)
+        self._by_id = {f["fact_id"]: f for f in self.index.facts}
+        self._duplicates: dict[str, list[str]] = {}
+        for fact in self.index.facts:
+            if fact["canonical_id"]:
+                same = self._duplicates.setdefault(fact["canonical_id"], [])
+                same.append(fact["message_id"])
+
+    def search(
+        self, question: Question, k: int = 10, without: Collection[str] = ()
+    ) -> list[Result]:
+        """The `k` best messages for the question; `without` names channels to leave out."""
+        index = self.index
+        if not index.messages or k < 1:
+            return []
+        features, cosines = index.features(question)
+        scores, shares = fuse(features, self._weights, index.mean_length, without)
+        if not scores.size:
+            return []
+        order = np.argsort(-scores, kind="stable")[:k]
+        return [
+            self._result(rank, int(i), float(scores[i]), cosines, _at(shares, int(i)))
+            for rank, i in enumerate(order, 1)
+        ]
+
+    def _result(
+        self, rank: int, number: int, score: float, cosines: Floats, shares: dict[str, float]
+    ) -> Result:
+        message = self.index.messages[number]
+        fact = self._best_fact(number, cosines)
+        kind, row, identity = "message", message, message["message_id"]
+        sources = [message["message_id"]]
+        if fact is not None:
+            kind, row, identity = "fact", fact, fact["fact_id"]
+            sources += [*fact["source_message_ids"], *self._duplicates.get(identity, [])]
+        return Result(
+            rank=rank,
+            score=score,
+            kind=kind,
+            id=identity,
+            text=row["text"],
+            event_time=message["timestamp"],
+            source_message_ids=list(dict.fromkeys(sources)),
+            conversation_id=message["conversation_id"],
+            channels=shares,
+        )
+
+    def _best_fact(self, number: int, cosines: Floats) -> dict[str, Any] | None:
+        """The message's active fact nearest the question; for a duplicate, what stands for it."""
+        best: tuple[float, dict[str, Any]] | None = None
+        for row in self._facts_of.get(number, ()):
+            fact = self.index.facts[row]
+            fact = self._by_id.get(fact["canonical_id"] or "", fact)
+            if not self._is_active(fact):
+                continue
+            cosine = float(np.nan_to_num(cosines[row], nan=-1.0))
+            if best is None or cosine > best[0]:
+                best = cosine, fact
+        return best[1] if best else None
+
+    def _is_active(self, fact: Mapping[str, Any]) -> bool:
+        end = fact["valid_to"]
+        if self._as_of is None:
+            return fact["status"] != "superseded"
+        return end is None or end > self._as_of
+
+
+def _rows_by_message(fact_message: Ints) -> dict[int, list[int]]:
+    rows: dict[int, list[int]] = {}
+    for row, number in enumerate(fact_message.tolist()):
+        rows.setdefault(number, []).append(row)
+    return rows
+
+
+def _at(shares: Mapping[str, Floats], number: int) -> dict[str, float]:
+    return {channel: float(share[number]) for channel, share in shares.items()}

@@ -1,0 +1,118 @@
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobs.why import UnknownIdError, render, why
+from schemas.ids import content_hash
+from tests.transforms.warehouse.rows import START, make_rows, messages
+from transforms.warehouse.commit import ChangeSet, commit, upsert
+from transforms.warehouse.connection import Warehouse
+
+
+@pytest.fixture
+def filled(warehouse: Warehouse) -> Warehouse:
+    scope = {"conversation_id": "c1", "session_id": "session_1", "cell_id": "cell_1"}
+    facts = [
+        {"fact_id": "fact_old", "message_id": "m1", "source_message_ids": ["m1"],
+         "text": "Ana lives in Rome", "status": "superseded", "superseded_by": "fact_new",
+         "span_end": 4},
+        {"fact_id": "fact_new", "message_id": "m2", "source_message_ids": ["m2"],
+         "text": "Ana lives in Oslo", "status": "active"},
+        {"fact_id": "fact_same", "message_id": "m3", "source_message_ids": ["m3"],
+         "text": "Oslo is home", "status": "duplicate", "canonical_id": "fact_new"},
+    ]  # fmt: skip
+    node = {**scope, "tree_id": "t", "scope_type": "session", "scope_key": "session_1"}
+    del node["session_id"], node["cell_id"]
+    nodes = [
+        {**node, "node_id": "node_leaf", "level": 1, "fact_ids": ["fact_old", "fact_new"],
+         "child_ids": ["leaf_1", "leaf_2"]},
+        {**node, "node_id": "node_root", "level": 2, "child_ids": ["node_leaf"]},
+    ]  # fmt: skip
+    said = messages("c1", {"m1": "Rome it is", "m2": "off to Oslo", "m3": "home, Oslo"})
+    index = said.schema.get_field_index("session_id")
+    said = said.set_column(index, said.schema.field(index), [["session_1"] * 3])
+    c1 = {"conversation_id": "c1"}
+    rows = {
+        "messages": said,
+        "sessions": make_rows("sessions", [{**c1, "session_id": "session_1"}]),
+        "cells": make_rows(
+            "cells", [{**scope, "message_ids": ["m1", "m2"]}]
+        ),
+        "facts": make_rows(
+            "facts",
+            [{**scope, **f, "event_time": START + timedelta(i)} for i, f in enumerate(facts)],
+        ),
+        "memtree_nodes": make_rows("memtree_nodes", nodes),
+        "entities": make_rows("entities", [{**c1, "entity_id": "entity_1"}]),
+        "mentions": make_rows("mentions", [{**c1, "entity_id": "entity_1", "fact_id": "fact_old"}]),
+        "links": make_rows(
+            "links", [{**c1, "link_id": "link_1", "source_id": "fact_new", "target_id": "fact_old"}]
+        ),
+        "artifacts": make_rows(
+            "artifacts",
+            [{**c1, "artifact_id": "artifact_1", "step": "embed",
+              "input_hash": content_hash("text", "Ana lives in Oslo")}],
+        ),
+        "stamps": make_rows("stamps", [{**c1, "key": "session_1", "step": "extract"}]),
+    }  # fmt: skip
+    run = make_rows("runs", [{"run_id": "run_1", "started_at": datetime.now(UTC)}])
+    changes = [ChangeSet(name, inserts=table) for name, table in rows.items()]
+    commit(warehouse, changes, [upsert("runs", run)])
+    return warehouse
+
+
+def test_fact(filled: Warehouse) -> None:
+    (found,) = why(filled, "fact_new")
+    assert [m["message_id"] for m in found.messages] == ["m2", "m3"]
+    assert [d["fact_id"] for d in found.duplicates] == ["fact_same"]
+    assert [s["fact_id"] for s in found.supersedes] == ["fact_old"]
+    assert [a["artifact_id"] for a in found.model_calls] == ["artifact_1"]
+    assert [s["step"] for s in found.steps] == ["extract"]
+    assert [k["link_id"] for k in found.links] == ["link_1"]
+    assert found.run is not None
+    assert found.run["run_id"] == "run_1"
+    assert found.snapshot is not None
+    assert found.snapshot["snapshot_id"] == filled.current_snapshot()
+    assert json.loads(found.to_json())["messages"][0]["text"] == "off to Oslo"
+    text = render([found])
+    for part in ("off to Oslo", "duplicates merged into it", "fact_old", "run_1", "embed"):
+        assert part in text
+    (old,) = why(filled, "fact_old")
+    assert old.superseded_by is not None
+    assert old.messages[0]["spans"] == [[0, 4]]
+    (same,) = why(filled, "fact_same")
+    assert same.canonical is not None
+
+
+@pytest.mark.parametrize(
+    ("memory", "sources"),
+    [
+        ("session_1", ["m1", "m2", "m3"]),
+        ("cell_1", ["m1", "m2"]),
+        ("node_leaf", ["m1", "m2", "m3"]),
+        ("node_root", ["m1", "m2", "m3"]),
+        ("entity_1", ["m1"]),
+        ("link_1", ["m1", "m2", "m3"]),
+        ("artifact_1", ["m2"]),
+        ("m1", ["m1"]),
+    ],
+)
+def test_every_kind_leads_to_messages(filled: Warehouse, memory: str, sources: list[str]) -> None:
+    (found,) = why(filled, memory)
+    assert [m["message_id"] for m in found.messages] == sources
+    assert memory in render([found])
+    json.loads(found.to_json())
+
+
+def test_message_id_in_two_conversations(filled: Warehouse) -> None:
+    commit(filled, [ChangeSet("messages", inserts=messages("c2", {"m1": "else"}))])
+    assert {e.conversation_id for e in why(filled, "m1")} == {"c1", "c2"}
+    assert [e.conversation_id for e in why(filled, "m1", conversation="c2")] == ["c2"]
+
+
+def test_unknown_id(filled: Warehouse) -> None:
+    with pytest.raises(UnknownIdError, match=r"fact_nex.*Did you mean fact_new"):
+        why(filled, "fact_nex")
+    with pytest.raises(UnknownIdError, match="in conversation 'c9'"):
+        why(filled, "fact_new", conversation="c9")

@@ -1,0 +1,313 @@
+"""Opening a warehouse: extensions, catalog, schema version, settings.
+
+A warehouse is a folder:
+    catalog.sqlite   DuckLake catalog, in WAL mode so that readers never block the committer
+    data/            Parquet
+    memoryflow.json  marker, written last when the warehouse is made: format version
+    write.lock       held by the process that has it open for writing
+    tmp/             what DuckDB spills; emptied by the next writer after a crash
+"""
+
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+import pyarrow as pa
+
+from transforms.warehouse import catalog
+from transforms.warehouse.errors import WarehouseError
+from transforms.warehouse.lock import LOCK_FILE, WriteLock
+from transforms.warehouse.retry import with_retry
+
+CATALOG_FILE = "catalog.sqlite"
+DATA_DIR = "data"
+JOURNAL_DIR = "journal"
+SPILL_DIR = "tmp"
+LAKE = "lake"
+METADATA = f"__ducklake_metadata_{LAKE}"
+_BUSY_TIMEOUT_MS = 10_000
+_EXTENSIONS = ("sqlite_scanner", "ducklake")
+# What a half-made warehouse (killed while it was created) may hold.
+_OWN_FILES = {
+    CATALOG_FILE,
+    f"{CATALOG_FILE}-wal",
+    f"{CATALOG_FILE}-shm",
+    f"{CATALOG_FILE}-journal",
+    DATA_DIR,
+    JOURNAL_DIR,
+    SPILL_DIR,
+    LOCK_FILE,
+    f"{catalog.MARKER_FILE}.tmp",
+}
+
+
+class Warehouse:
+    """An open warehouse; close it, or use it as a context manager.
+
+    `connection` is a DuckDB connection whose default database is the lake, so that memory
+    tables and views go by their plain names. One thread at a time.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        read_only: bool,
+        threads: int | None,
+        memory_limit: str | None,
+        lock: WriteLock | None,
+    ) -> None:
+        self.path = path
+        self.read_only = read_only
+        self._threads = threads
+        self._memory_limit = memory_limit
+        self._lock = lock
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self.reconnect()
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The DuckDB connection; WarehouseError once closed."""
+        if self._connection is None:
+            raise WarehouseError("the warehouse is closed", self.path, "Open it again.")
+        return self._connection
+
+    @property
+    def data_path(self) -> Path:
+        """Folder of the Parquet files."""
+        return self.path / DATA_DIR
+
+    @property
+    def catalog_path(self) -> Path:
+        """The SQLite catalog."""
+        return self.path / CATALOG_FILE
+
+    def query(self, sql: str, parameters: Sequence[object] | None = None) -> pa.Table:
+        """Result of `sql` as Arrow, retried while the catalog is busy."""
+        return with_retry(lambda: self.connection.execute(sql, parameters or None).to_arrow_table())
+
+    def rows(self, sql: str, parameters: Sequence[object] | None = None) -> list[tuple[Any, ...]]:
+        """Result of `sql` as tuples, retried while the catalog is busy."""
+        return with_retry(lambda: self.connection.execute(sql, parameters or None).fetchall())
+
+    def current_snapshot(self) -> int:
+        """Id of the latest snapshot."""
+        return int(self.rows(f"SELECT id FROM ducklake_current_snapshot('{LAKE}')")[0][0])
+
+    def require_writable(self) -> None:
+        """WarehouseError unless it was opened for writing."""
+        if self.read_only:
+            raise WarehouseError(
+                "the warehouse is open read-only", self.path, "Open it without read_only=True."
+            )
+
+    def disconnect(self) -> None:
+        """Close the DuckDB connection (and with it the catalog file) but keep the write lock."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def reconnect(self) -> None:
+        """Open the DuckDB connection (again)."""
+        self.disconnect()
+        try:
+            self._connection = with_retry(self._connect)
+        except duckdb.Error as error:
+            raise WarehouseError(
+                f"the catalog cannot be opened: {str(error).splitlines()[0]}",
+                self.catalog_path,
+                "Restore the file, or build the warehouse again from the log.",
+            ) from error
+
+    def close(self) -> None:
+        """Close the connection and let the next writer in."""
+        self.disconnect()
+        if self._lock is not None:
+            self._lock.release()
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        connection = new_connection(self._threads, self._memory_limit)
+        try:
+            connection.execute(f"SET temp_directory = {_quote(self._spill_path())}")
+            # OVERRIDE: the catalog records an absolute path; a warehouse may be moved.
+            # Inlining is off, so that no memory text is ever in the catalog's own tables.
+            options = [
+                f"DATA_PATH {_quote(f'{self.data_path}/')}",
+                "OVERRIDE_DATA_PATH true",
+                "DATA_INLINING_ROW_LIMIT 0",
+                f"META_BUSY_TIMEOUT {_BUSY_TIMEOUT_MS}",
+                "READ_ONLY" if self.read_only else "META_JOURNAL_MODE 'WAL'",
+            ]
+            source = _quote(f"ducklake:sqlite:{self._attachable_catalog()}")
+            connection.execute(f"ATTACH {source} AS {LAKE} ({', '.join(options)})")
+            connection.execute(f"USE {LAKE}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _spill_path(self) -> str:
+        """Spilled rows are memory text: a writer's stay in the warehouse, where erasure looks."""
+        if not self.read_only:
+            return str(self.path / SPILL_DIR)
+        return str(Path(tempfile.gettempdir()) / f"memoryflow-spill-{os.getpid()}")
+
+    def _attachable_catalog(self) -> Path:
+        """The catalog, or a private copy where the folder is not writable.
+
+        SQLite needs to write next to a WAL database even to read it.
+        """
+        if not self.read_only or os.access(self.path, os.W_OK):
+            return self.catalog_path
+        if self._copy is None:
+            self._copy = tempfile.TemporaryDirectory(prefix="memoryflow-")
+            for suffix in ("", "-wal"):
+                source = self.path / f"{CATALOG_FILE}{suffix}"
+                if source.exists():
+                    shutil.copyfile(source, Path(self._copy.name) / source.name)
+        return Path(self._copy.name) / CATALOG_FILE
+
+
+def open_warehouse(
+    path: Path | str,
+    *,
+    read_only: bool = False,
+    threads: int | None = None,
+    memory_limit: str | None = None,
+    lock_timeout: float = 30.0,
+) -> Warehouse:
+    """Open the warehouse at `path`; without `read_only`, make it if it is missing.
+
+    `threads` and `memory_limit` (e.g. '4GB') go to DuckDB. A writer waits `lock_timeout`
+    seconds for another writer. Raises WarehouseError: missing folder or warehouse
+    (read-only), a folder with other things in it, an unwritable folder, another format.
+    """
+    folder = Path(path).expanduser().resolve()
+    if read_only:
+        _check_readable(folder)
+        return Warehouse(
+            folder, read_only=True, threads=threads, memory_limit=memory_limit, lock=None
+        )
+    _prepare_folder(folder)
+    lock = WriteLock(folder)
+    lock.acquire(lock_timeout)
+    shutil.rmtree(folder / SPILL_DIR, ignore_errors=True)
+    try:
+        warehouse = Warehouse(
+            folder, read_only=False, threads=threads, memory_limit=memory_limit, lock=lock
+        )
+    except BaseException:
+        lock.release()
+        raise
+    try:
+        catalog.ensure_tables(warehouse.connection, folder)
+    except BaseException:
+        warehouse.close()
+        raise
+    return warehouse
+
+
+def new_connection(
+    threads: int | None = None, memory_limit: str | None = None
+) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB with the extensions loaded and nothing fetched or written to HOME."""
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "preserve_insertion_order": False,
+        "python_enable_replacements": False,
+    }
+    if threads is not None:
+        config["threads"] = threads
+    if memory_limit is not None:
+        config["memory_limit"] = memory_limit
+    connection = duckdb.connect(":memory:", config=config)
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")
+        for name in _EXTENSIONS:
+            _load_extension(connection, name)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _load_extension(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """LOAD from the Python package; else what DuckDB itself has installed."""
+    package = f"duckdb_extension_{name}"
+    spec = importlib.util.find_spec(package)
+    for root in (spec.submodule_search_locations or []) if spec else []:
+        file = Path(root) / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+        if file.exists():
+            connection.execute(f"LOAD {_quote(str(file))}")
+            return
+    try:
+        connection.execute(f"LOAD {name}")
+    except duckdb.Error as error:
+        raise WarehouseError(
+            f"DuckDB extension {name!r} for DuckDB {duckdb.__version__} not found: {error}",
+            package,
+            f"Install the package {package.replace('_', '-')} in the version of duckdb.",
+        ) from error
+
+
+def _check_readable(folder: Path) -> None:
+    if not folder.is_dir():
+        raise WarehouseError("no such warehouse", folder, "Check the path, or build it first.")
+    if not (folder / catalog.MARKER_FILE).exists():
+        raise WarehouseError(
+            "the folder is not a finished warehouse",
+            folder,
+            "Check the path, or build it with `memoryflow run`.",
+        )
+    catalog.check_marker(folder)
+
+
+def _prepare_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WarehouseError(
+            f"the folder cannot be made: {error.strerror}", folder, "Choose another path."
+        ) from error
+    if (folder / catalog.MARKER_FILE).exists():
+        catalog.check_marker(folder)
+    else:
+        foreign = sorted({entry.name for entry in folder.iterdir()} - _OWN_FILES)
+        if foreign:
+            raise WarehouseError(
+                f"the folder is not a warehouse: it holds {foreign[0]!r}",
+                folder,
+                "Name an empty or a new folder.",
+            )
+    if not os.access(folder, os.W_OK):
+        raise WarehouseError(
+            "the folder is not writable", folder, "Change its permissions, or open it read-only."
+        )
+    (folder / DATA_DIR).mkdir(exist_ok=True)
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,189 @@
+"""Physical erasure: after it, deleted rows are in no snapshot, file, statistic or free page.
+
+DELETE in DuckLake hides rows; their text stays in the Parquet files, in older snapshots, in
+the minimum and maximum of each column that the catalog keeps, and in the free pages and the
+write-ahead log of the SQLite catalog. Every step here may be repeated, so that an erasure
+that was killed is completed by the next one; `erasure.pending` says that one is due.
+"""
+
+import shutil
+import sqlite3
+from datetime import timedelta
+
+from transforms.warehouse.catalog import quoted
+from transforms.warehouse.connection import JOURNAL_DIR, LAKE, METADATA, SPILL_DIR, Warehouse
+from transforms.warehouse.errors import WarehouseError
+from transforms.warehouse.maintenance import call, expire, remove_unneeded_files
+from transforms.warehouse.retry import with_retry
+
+PENDING_FILE = "erasure.pending"
+KV_DIR = "kv"
+# Copies of memory text outside the tables; all can be made again from the tables.
+_DERIVED_DIRS = (JOURNAL_DIR, SPILL_DIR, "cache", "index")
+_CHECKPOINT_WAIT_MS = 30_000
+
+
+def announce_erasure(warehouse: Warehouse) -> None:
+    """Record, before rows are deleted, that their physical erasure is due."""
+    (warehouse.path / PENDING_FILE).write_text("physical erasure is due\n", "utf-8")
+
+
+def finish_pending_erasure(warehouse: Warehouse) -> bool:
+    """Complete an erasure that was killed; whether there was one."""
+    if not (warehouse.path / PENDING_FILE).exists():
+        return False
+    erase_physically(warehouse)
+    return True
+
+
+def erase_physically(warehouse: Warehouse) -> None:
+    """Make deleted rows unrecoverable from the files of the warehouse.
+
+    Rewrites only data files with deleted rows. All snapshots but the current one go.
+    Raises WarehouseError where something is left, e.g. a reader pins the write-ahead log.
+    """
+    warehouse.require_writable()
+    announce_erasure(warehouse)
+    call(warehouse, f"ducklake_rewrite_data_files('{LAKE}', delete_threshold => 0.0)")
+    call(warehouse, f"ducklake_flush_inlined_data('{LAKE}')")
+    expire(warehouse, timedelta(0))
+    _remove_dead_catalog_rows(warehouse)
+    _recompute_table_statistics(warehouse)
+    remove_unneeded_files(warehouse)
+    _check_nothing_left(warehouse)
+    _scrub_catalog(warehouse)
+    _remove_derived_files(warehouse)
+    (warehouse.path / PENDING_FILE).unlink()
+
+
+def _remove_dead_catalog_rows(warehouse: Warehouse) -> None:
+    """Statistics of files that are gone; expiring removes them too, this makes it certain."""
+    for table in ("ducklake_file_column_stats", "ducklake_file_variant_stats"):
+        with_retry(
+            lambda table=table: warehouse.connection.execute(
+                f"DELETE FROM {METADATA}.{table} WHERE data_file_id NOT IN "
+                f"(SELECT data_file_id FROM {METADATA}.ducklake_data_file)"
+            )
+        )
+
+
+def _recompute_table_statistics(warehouse: Warehouse) -> None:
+    """Set each column's minimum and maximum in the catalog to those of the files that remain.
+
+    DuckLake only ever widens them on insert and delete. They must not become null either:
+    the next insert would take its own values for the whole table's.
+    """
+    columns = warehouse.rows(
+        f"SELECT table_id, column_id, any_value(column_type) FROM {METADATA}.ducklake_column "
+        "WHERE end_snapshot IS NULL GROUP BY ALL"
+    )
+    for table_id, column_id, column_type in columns:
+        type_ = _castable(column_type)
+        if type_ is None:
+            continue
+        file_stats = (
+            f"SELECT min_value, max_value FROM {METADATA}.ducklake_file_column_stats "
+            f"WHERE table_id = {table_id} AND column_id = {column_id}"
+        )
+        low, high = warehouse.rows(
+            f"SELECT arg_min(min_value, TRY_CAST(min_value AS {type_})), "
+            f"arg_max(max_value, TRY_CAST(max_value AS {type_})) FROM ({file_stats})"
+        )[0]
+        with_retry(
+            lambda low=low, high=high, t=table_id, c=column_id: warehouse.connection.execute(
+                f"UPDATE {METADATA}.ducklake_table_column_stats "
+                "SET min_value = ?, max_value = ? WHERE table_id = ? AND column_id = ? "
+                "AND (min_value IS DISTINCT FROM ? OR max_value IS DISTINCT FROM ?)",
+                [low, high, t, c, low, high],
+            )
+        )
+
+
+# DuckLake's names of the types of the registry. Blobs are kept as hex, which sorts the same.
+_STATISTIC_TYPES = {
+    "varchar": "VARCHAR",
+    "blob": "VARCHAR",
+    "boolean": "BOOLEAN",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+    "timestamptz": "TIMESTAMPTZ",
+}
+
+
+def _castable(column_type: str) -> str | None:
+    if column_type == "list":  # its element is a column of its own
+        return None
+    try:
+        return _STATISTIC_TYPES[column_type]
+    except KeyError:
+        raise WarehouseError(
+            f"no rule for statistics of type {column_type!r}", "catalog", "Add it to erasure.py."
+        ) from None
+
+
+def _check_nothing_left(warehouse: Warehouse) -> None:
+    """Raise unless the catalog lists live, wholly live files only, and no others are there."""
+    left = warehouse.rows(
+        f"SELECT (SELECT count(*) FROM {METADATA}.ducklake_delete_file)"
+        f" + (SELECT count(*) FROM {METADATA}.ducklake_data_file"
+        "     WHERE end_snapshot IS NOT NULL)"
+        f" + (SELECT count(*) FROM {METADATA}.ducklake_files_scheduled_for_deletion)"
+        f" + (SELECT count(*) FROM {METADATA}.ducklake_inlined_data_tables)"
+    )[0][0]
+    listed = {
+        path.rsplit("/", 1)[-1]
+        for (path,) in warehouse.rows(f"SELECT path FROM {METADATA}.ducklake_data_file")
+    }
+    present = {file.name for file in warehouse.data_path.rglob("*") if file.is_file()}
+    if left or present != listed:
+        raise WarehouseError(
+            f"erasure is incomplete: {left} catalog rows and "
+            f"{len(present ^ listed)} files too many or missing",
+            warehouse.path,
+            "Run the same command again once no other process uses the warehouse.",
+        )
+
+
+def _scrub_catalog(warehouse: Warehouse) -> None:
+    """Rewrite the SQLite file without free pages and empty its write-ahead log.
+
+    DuckDB lets go of the file first: two SQLite libraries of one process on one file would
+    drop each other's locks.
+    """
+    warehouse.disconnect()
+    connection = sqlite3.connect(warehouse.catalog_path, isolation_level=None)
+    try:
+        connection.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_WAIT_MS}")
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("VACUUM")
+        busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        raise WarehouseError(
+            f"the catalog could not be scrubbed: {error}",
+            warehouse.catalog_path,
+            "Close other readers of the warehouse and run the same command again.",
+        ) from error
+    finally:
+        connection.close()
+        warehouse.reconnect()
+    if busy:
+        raise WarehouseError(
+            "a reader keeps the write-ahead log of the catalog",
+            warehouse.catalog_path,
+            "Close other readers of the warehouse and run the same command again.",
+        )
+
+
+def _remove_derived_files(warehouse: Warehouse) -> None:
+    """Journals, caches and indexes go whole; KV tensor files where no row names them."""
+    for name in _DERIVED_DIRS:
+        shutil.rmtree(warehouse.path / name, ignore_errors=True)
+    kept = {
+        (warehouse.path / path).resolve()
+        for (path,) in warehouse.rows(f"SELECT path FROM {quoted('kv_episodes')}")
+    }
+    for file in (warehouse.path / KV_DIR).rglob("*"):
+        if file.is_file() and file.resolve() not in kept:
+            file.unlink()
