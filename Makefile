@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DATA ?= ../shared/data
+RESULTS ?= benchmarks/results
+SETS := locomo_dev beam_dev longmemeval_dev
+QUESTIONS = $(RESULTS)/$(1):$(DATA)/$(1)/questions.jsonl
 
 .PHONY: setup demo test test-fast lint bench clean
 
@@ -32,9 +36,12 @@ test-fast: setup
 test: lint
 	$(BIN)/python -m pytest -q
 
+# About 25 minutes on two cores. Needs the benchmark conversations, which are not in this repository.
 bench: setup
-	$(BIN)/python -m benchmarks.build
-	$(BIN)/python -m benchmarks.recall
+	$(BIN)/python -m benchmarks.build --data $(DATA) --keep $(RESULTS)
+	$(BIN)/python -m benchmarks.increment $(RESULTS)/longmemeval_dev
+	$(BIN)/python -m benchmarks.search_speed $(call QUESTIONS,locomo_dev)
+	$(BIN)/python -m benchmarks.recall $(foreach set,$(SETS),$(call QUESTIONS,$(set)))
 
 clean:
 	rm -rf $(VENV) demo-warehouse build *.egg-info

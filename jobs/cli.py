@@ -49,7 +49,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except KeyboardInterrupt:
-        _fail("interrupted; what was committed stays, run again to go on", EXIT_INTERRUPTED)
+        code = EXIT_INTERRUPTED
     except typer.Abort:
         _fail("aborted", EXIT_INTERRUPTED)
     except typer.Exit as done:
@@ -60,6 +60,8 @@ def main() -> None:
         sys.exit(0)
     except Exception as error:
         _report(error)
+    if code == EXIT_INTERRUPTED:  # As typer returns it, too, where it sees the interrupt.
+        _fail("interrupted; what was committed stays, run again to go on", EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

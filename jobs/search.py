@@ -47,6 +47,8 @@ _FACT_COLUMNS = (
     "canonical_id",
     "valid_to",
 )
+_ENTITY_COLUMNS = ("entity_id", "name", "kind", "aliases")
+_MENTION_COLUMNS = ("tenant", "conversation_id", "message_id", "entity_id")
 _REQUIRED = ("question_id", "question")
 
 
@@ -165,7 +167,7 @@ class SearchSession:
             self._conversations = conversation_ids(self._warehouse)
         return self._conversations
 
-    def _tables(self, wanted: list[Conversation]) -> tuple[pa.Table, pa.Table, pa.Table]:
+    def _tables(self, wanted: list[Conversation]) -> tuple[pa.Table, ...]:
         warehouse = self._warehouse
         return (
             read_table(warehouse, "messages", _MESSAGE_COLUMNS, wanted, where="is_current"),
@@ -177,6 +179,8 @@ class SearchSession:
                 wanted,
                 where=f"model_id = '{MiniLm.model_id}'",
             ),
+            read_table(warehouse, "entities", _ENTITY_COLUMNS, wanted),
+            read_table(warehouse, "mentions", _MENTION_COLUMNS, wanted),
         )
 
 

@@ -65,9 +65,14 @@ class RuntimeSpec(BaseModel):
     workers: int | None = Field(
         default=None, ge=1, le=10_000, description="Ray workers; null for one per CPU."
     )
-    embedders: int = Field(default=1, ge=1, le=1_000, description="Actors with the text model.")
+    embedders: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000,
+        description="Actors with the text model; null for one per worker.",
+    )
     slice_chars: int = Field(
-        default=2_000_000,
+        default=500_000,
         ge=1_000,
         le=1_000_000_000,
         description="Characters of text a Ray task gets, in whole conversations.",

@@ -10,7 +10,7 @@ from ray.exceptions import RayError
 
 from jobs.batch.committer import Committer
 from jobs.batch.input_ledger import InputLedger
-from jobs.batch.models import start_embedders
+from jobs.batch.models import embedder_counts, start_embedders
 from jobs.batch.progress import Progress
 from jobs.batch.ray_session import ray_session
 from jobs.batch.reading import Partitioned, ReadOptions, read_partitions, too_bad
@@ -24,6 +24,8 @@ from pipelines.plan import Plan
 from transforms.sources.files import InputFile
 from transforms.warehouse.commit import insert_new
 from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
+from transforms.warehouse.erasure import finish_pending_erasure
+from transforms.warehouse.maintenance import maintain, needs_maintenance
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def build(warehouse: Warehouse, request: BuildRequest, progress: Progress) -> Bu
         TooMuchBadInputError: more dead letters than `max_bad`; they are committed first.
         EngineError: Ray or a model failed for good.
     """
+    finish_pending_erasure(warehouse)
     ledger = InputLedger.take(request.files, request.plan.fingerprint)
     state = load_state(warehouse, request.plan)
     report = BuildReport()
@@ -89,6 +92,8 @@ def build(warehouse: Warehouse, request: BuildRequest, progress: Progress) -> Bu
     with ray_session(request.address, request.workers):
         committer = Committer(warehouse, request, report)
         _build_on_ray(request, state, ledger, committer, progress)
+    if needs_maintenance(warehouse):
+        maintain(warehouse)
     return report
 
 
@@ -100,7 +105,7 @@ def _build_on_ray(
     progress: Progress,
 ) -> None:
     journal = committer.warehouse.path / JOURNAL_DIR / MODEL_ID
-    embedders = start_embedders(request.workers, journal)
+    embedders = start_embedders(request.plan.runtime.embedders or request.workers, journal)
     setup = WorkerSetup(
         request.plan,
         None if state.empty else committer.warehouse.path,
@@ -110,7 +115,7 @@ def _build_on_ray(
     workers = start_workers(request.workers, setup, list(embedders))
     ray.get([actor.ready.remote() for actor in (*embedders.values(), *workers)])
     progress.started()
-    read = read_partitions(request.files, request.options, request.workers, request.max_bad)
+    read = read_partitions(request.files, request.options, workers, request.max_bad)
     _record_read(read, committer, state.tombstones)
     if too_bad(read.bad, request.max_bad):
         committer.commit(done=False)
@@ -120,12 +125,13 @@ def _build_on_ray(
     )
     progress.total(sum(s.messages for s in slices), sum(s.chars for s in slices))
     _build_slices(slices, workers, committer, progress)
+    committer.report.add({"model_calls": embedder_counts(embedders)})
     committer.finish(ledger.rows(read.bad))
     progress.finished()
 
 
 def _record_read(read: Partitioned, committer: Committer, erased: frozenset[str]) -> None:
-    committer.report.add({"read": {**read.counters, "dead_letters": read.bad}})
+    committer.report.add({"read": read.counters})
     for table in read.dead_letters:
         committer.add([insert_new("dead_letters", without_erased(table, erased))])
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ class Committer:
         self._request = request
         self._pending: list[ChangeSet] = []
         self._started = datetime.now(UTC)
+        self._last_commit = time.monotonic()
         self._run_id = f"run_{self._started:%Y%m%dT%H%M%S}_{os.urandom(4).hex()}"
 
     def add(self, changes: Iterable[ChangeSet]) -> None:
@@ -41,7 +43,9 @@ class Committer:
     def commit_if_due(self) -> None:
         """Commit once enough is pending."""
         size = sum(c.inserts.nbytes for c in self._pending if c.inserts is not None)
-        if size >= self._request.commit_bytes:
+        waited = time.monotonic() - self._last_commit
+        interval = self._request.plan.runtime.commit_interval_seconds
+        if size >= self._request.commit_bytes or (self._pending and waited >= interval):
             self.commit(done=False)
 
     def commit(self, *, done: bool, ledger: pa.Table | None = None) -> None:
@@ -55,6 +59,7 @@ class Committer:
         snapshot = commit(self.warehouse, merged(self._pending), bookkeeping)
         print(f"commit {number}: snapshot {snapshot}", file=sys.stderr, flush=True)
         self._pending.clear()
+        self._last_commit = time.monotonic()
 
     def finish(self, ledger: pa.Table) -> None:
         """The last commit; what the journal holds is recorded then, so it goes."""

@@ -1,6 +1,8 @@
 """Models as the slice workers reach them: embedder actors."""
 
-from collections.abc import Sequence
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from operators.base import Vectors
 from operators.embedding.host import EmbedderHost
 from operators.embedding.minilm import MiniLm
 from operators.embedding.model_id import DIMENSION
+from operators.embedding.tokens import MiniLmTokens
 from schemas.ids import content_hash
 from transforms.apply_step import ModelUnavailableError
 
@@ -32,7 +35,7 @@ class ActorModels:
 
     def __init__(self, embedders: Sequence[str]) -> None:
         self._embedders = [ray.get_actor(name) for name in embedders]
-        self._tokenizer: MiniLm | None = None
+        self._tokens: MiniLmTokens | None = None
 
     def embed(self, texts: Sequence[str], model_id: str) -> Vectors:
         """Vectors of the texts, computed by all actors at once."""
@@ -55,9 +58,9 @@ class ActorModels:
     def token_counts(self, texts: Sequence[str], model_id: str) -> Sequence[int]:
         """Tokens of the texts; counted here, it needs no model."""
         require_model(model_id)
-        if self._tokenizer is None:
-            self._tokenizer = MiniLm()
-        return self._tokenizer.token_counts(texts)
+        if self._tokens is None:
+            self._tokens = MiniLmTokens()
+        return self._tokens.counts(texts)
 
     def _shards(self, texts: Sequence[str]) -> list[tuple[int, list[int]]]:
         """(actor, rows) per call, calls to the actors interleaved."""
@@ -96,5 +99,18 @@ def start_embedders(count: int, journal: Path | None) -> dict[str, Any]:
     """Embedder actors by name; a killed one is restarted and its calls are sent again."""
     actor = ray.remote(num_cpus=CPU_SHARE, max_restarts=10, max_task_retries=10)(EmbedderActor)
     folder = str(journal) if journal else None
-    names = [f"embedder-{index}" for index in range(count)]
+    # Names are unique in a Ray session, and another build may run in it or just have ended.
+    build = os.urandom(4).hex()
+    names = [f"embedder-{build}-{index}" for index in range(count)]
     return {name: actor.options(name=name).remote(folder) for name in names}
+
+
+def embedder_counts(embedders: Mapping[str, Any]) -> Counter[str]:
+    """Texts the actors computed and texts they remembered, of those they answered.
+
+    An actor that was killed and restarted counts from its restart.
+    """
+    total: Counter[str] = Counter()
+    for counts in ray.get([actor.counts.remote() for actor in embedders.values()]):
+        total.update(counts)
+    return Counter({"answered": total["computed"], "remembered": total["reused"]})

@@ -14,6 +14,8 @@ def prepare_ray_environment(address: str | None) -> None:
         return
     # Without it Ray binds its ports on all interfaces.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    # Ray lowers the priority of its workers; here they are the program, not its background.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     # A token of its own keeps other users of the machine out, and a token file left by
     # another Ray from turning authentication on halfway.
     os.environ["RAY_AUTH_MODE"] = "token"

@@ -1,13 +1,17 @@
 """A Ray to run on: the caller's cluster, or a local one that only this machine can reach."""
 
 import logging
+import socket
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 import ray
 
 from jobs.errors import EngineError
 
+_PACKAGES = ("schemas", "operators", "transforms", "pipelines", "jobs")
+_CONNECT_SECONDS = 10.0
 _OBJECT_STORE_BYTES = 512 * 1024 * 1024  # What does not fit is spilled to disk by Ray.
 
 
@@ -15,14 +19,25 @@ _OBJECT_STORE_BYTES = 512 * 1024 * 1024  # What does not fit is spilled to disk 
 def ray_session(address: str | None, workers: int) -> Generator[None]:
     """Connect to `address`, or start a local Ray; shut down again what was started.
 
+    A Ray that this process is connected to already is used as it stands and left running.
+
     Raises:
         EngineError: Ray does not start or cannot be reached.
     """
+    if ray.is_initialized():
+        yield
+        return
     try:
         if address is None:
             _start_local(workers)
         else:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            _check_reachable(address)
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={"py_modules": own_packages()},
+            )
     except (ConnectionError, RuntimeError, OSError, TimeoutError) as error:
         where = f"the cluster at {address}" if address else "a local Ray"
         raise EngineError(
@@ -33,6 +48,23 @@ def ray_session(address: str | None, workers: int) -> Generator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """OSError at once where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        with socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS):
+            pass
+
+
+def own_packages() -> list[str]:
+    """Folders of memoryflow's packages, which a cluster's nodes are sent.
+
+    The libraries they need have to be installed there.
+    """
+    root = Path(__file__).parents[2]
+    return [str(root / name) for name in _PACKAGES]
 
 
 def _start_local(workers: int) -> None:

@@ -1,4 +1,4 @@
-"""Reads and hash-partitions the input by conversation in Ray tasks.
+"""Reads and hash-partitions the input by conversation, in the slice workers.
 
 The driver holds references only; the rows stay in the object store.
 """
@@ -62,8 +62,8 @@ class Partitioned:
 
     @property
     def bad(self) -> int:
-        """Dead letters so far."""
-        return sum(table.num_rows for table in self.dead_letters)
+        """Refused lines so far; lines that are equal are one dead letter in the end."""
+        return self.counters["dead_letters"]
 
     @property
     def messages(self) -> int:
@@ -82,7 +82,7 @@ def bucket_of(tenant: str, conversation: str) -> int:
 
 
 def read_and_split(files: Sequence[InputFile], options: ReadOptions) -> Iterator[Any]:
-    """Body of a reader task: for each block its `BlockInfo`, then one table per bucket."""
+    """For each block its `BlockInfo`, then one table per bucket."""
     for file in files:
         for parsed in _parsed(file, options):
             tables = dict(split_by_bucket(parsed.messages))
@@ -119,14 +119,16 @@ def _chars(table: pa.Table) -> int:
 
 
 def read_partitions(
-    files: Sequence[InputFile], options: ReadOptions, readers: int, max_bad: int | None
+    files: Sequence[InputFile], options: ReadOptions, readers: Sequence[Any], max_bad: int | None
 ) -> Partitioned:
-    """Read everything, in up to `readers` tasks; stops early once there is too much bad input."""
-    task = ray.remote(num_cpus=0, max_retries=3)(read_and_split).options(
-        num_returns="streaming", _generator_backpressure_num_objects=_BLOCKS_AHEAD
-    )
+    """Read everything with the slice workers; stops early once there is too much bad input."""
     result = Partitioned()
-    pending = [task.remote(group, options) for group in _groups(files, readers)]
+    pending = [
+        reader.read.options(
+            num_returns="streaming", _generator_backpressure_num_objects=_BLOCKS_AHEAD
+        ).remote(group, options)
+        for reader, group in zip(readers, _groups(files, len(readers)), strict=False)
+    ]
     while pending and not too_bad(result.bad, max_bad):
         ready, _ = ray.wait(pending, num_returns=1, fetch_local=False)
         stream: Any = ready[0]

@@ -1,6 +1,6 @@
 """Slice workers: Ray actors that run the plan's composite on one slice at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,12 @@ import ray
 from ray import ObjectRef
 
 from jobs.batch.models import CPU_SHARE, ActorModels
+from jobs.batch.reading import ReadOptions, read_and_split
 from pipelines.plan import Plan
-from pipelines.slice_build import build_slice
 from schemas.tables import TABLES
 from transforms.diff import ChangeSet
 from transforms.frame import Conversation
+from transforms.sources.files import InputFile
 from transforms.warehouse.connection import Warehouse, open_warehouse
 from transforms.warehouse.read import read_table
 
@@ -67,6 +68,11 @@ class SliceWorker:
     """Ray actor body: builds slices one after the other."""
 
     def __init__(self, setup: WorkerSetup, embedders: list[str]) -> None:
+        # Beam takes seconds to import: here, at the start of all workers at once, and not in
+        # the driver, which never runs a step.
+        from pipelines.slice_build import build_slice  # noqa: PLC0415
+
+        self._build_slice = build_slice
         self._setup = setup
         self._models = ActorModels(embedders)
         self._recorded = _Recorded(setup.warehouse) if setup.warehouse else None
@@ -74,6 +80,12 @@ class SliceWorker:
     def ready(self) -> bool:
         """True once the actor has started."""
         return True
+
+    def read(self, files: Sequence[InputFile], options: ReadOptions) -> Iterator[Any]:
+        """Parse and partition input files: see `jobs.batch.reading.read_and_split`."""
+        # Not `yield from`: Ray sends into this generator, and only a generator can receive.
+        for item in read_and_split(files, options):  # noqa: UP028
+            yield item
 
     def build(
         self,
@@ -84,7 +96,7 @@ class SliceWorker:
     ) -> tuple[SliceReport, tuple[ChangeSet, ...]]:
         """The report, which the driver looks at, and the changes, which it hands on."""
         tables: list[pa.Table] = ray.get(blocks)
-        result = build_slice(
+        result = self._build_slice(
             pa.concat_tables([TABLES["messages"].empty(), *tables]),
             conversations,
             self._recorded,

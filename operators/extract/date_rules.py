@@ -64,7 +64,8 @@ def day_month(m: re.Match[str], base: date, tense: int) -> Span:
     month, day = _month(m["mon"]), int(m["d"])
     if m["y"]:
         return day_span(date(int(m["y"]), month, day))._replace(label=None)
-    return day_span(nearest_year(month, day, base, tense))
+    weekday = _weekday(m["dow"]) if m["dow"] else None
+    return day_span(nearest_year(month, day, base, tense, weekday))
 
 
 def month_year(m: re.Match[str], _base: date, _tense: int) -> Span:
@@ -129,10 +130,24 @@ def ago(m: re.Match[str], base: date, _tense: int) -> Span | None:
     return unit_span(unit, base, -count)
 
 
+_LASTED = re.compile(
+    r"\b(?:first|last|only|never|no|not|none|nobody|nothing|best|worst|biggest|most|least|once|twice|times|\w+n['’]t)\b[^.;!?\n]*$",
+    re.IGNORECASE,
+)
+
+
 def ahead(m: re.Match[str], base: date, tense: int) -> Span | None:
-    """`in two weeks`: in the past tense it is how long something took."""
+    """`in two weeks`: in the past tense it is how long something took.
+
+    So it is after a superlative or a denial: "the first day off in nine years".
+    """
     unit, count = m["u"].lower(), _count(m["n"])
-    if count is None or (tense < 0 and m.group().lower().startswith("in")):
+    lasted = m.group().lower().startswith("in") and (
+        tense < 0
+        or (unit in {"hour", "minute"} and tense == 0)
+        or _LASTED.search(m.string, 0, m.start())
+    )
+    if count is None or lasted:
         return None
     return day_span(base) if unit in {"hour", "minute"} else unit_span(unit, base, count)
 
@@ -246,6 +261,21 @@ def day_of_month(m: re.Match[str], base: date, tense: int) -> Span | None:
         if tense >= 0 and when >= base:
             break
     return day_span(found) if found else None
+
+
+def weekday_of_month(m: re.Match[str], base: date, _tense: int) -> Span | None:
+    """`Saturday the 5th`: the nearest month where the two agree."""
+    weekday, day = _weekday(m["dow"]), int(m["d"])
+    fits: list[date] = []
+    for offset in range(-6, 7):
+        first = unit_span("month", base, offset).start
+        try:
+            when = first.replace(day=day)
+        except ValueError:
+            continue
+        if when.weekday() == weekday:
+            fits.append(when)
+    return day_span(min(fits, key=lambda d: abs((d - base).days))) if fits else None
 
 
 def numeric(m: re.Match[str], base: date, _tense: int) -> Span | None:

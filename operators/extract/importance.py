@@ -15,7 +15,7 @@ _EMOTION = re.compile(
 _NUMBER = re.compile(r"\d+")
 
 _BASE, _FELT, _DATED, _PER_NAME, _MAX_PROMINENCE = 0.3, 0.2, 0.2, 0.1, 0.3
-_QUESTION_FACTOR, _CODE_FACTOR = 0.5, 0.3
+_QUESTION_FACTOR, _CODE_FACTOR = 0.4, 0.3
 
 
 def importance(text: str, *, names: int, dated: bool, question: bool, code: bool) -> float:

@@ -35,20 +35,16 @@ def ordered_messages(messages: pa.Table) -> list[Row]:
 
 def cells_of_messages(
     cells: pa.Table,
-) -> tuple[dict[Key, str], dict[Key, str | None]]:
-    """For each message its cell, and the message before it in that cell."""
+) -> dict[Key, str]:
+    """For each message its cell."""
     cell: dict[Key, str] = {}
-    before: dict[Key, str | None] = {}
     names = ("tenant", "conversation_id", "cell_id", "message_ids")
     for tenant, conversation, cell_id, members in zip(
         *(values(cells, n) for n in names), strict=True
     ):
-        last: str | None = None
         for message_id in members:
             cell[tenant, conversation, message_id] = cell_id
-            before[tenant, conversation, message_id] = last
-            last = message_id
-    return cell, before
+    return cell
 
 
 def people_of_sessions(rows: list[Row]) -> dict[Key, list[str]]:

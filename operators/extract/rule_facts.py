@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from operators.base import Key, Models, Operator, StepResult, Tables
+from operators.extract.claims import part_window
 from operators.extract.first_person import Voice
 from operators.extract.noise import is_noise
 from operators.extract.rows import (
@@ -39,13 +40,14 @@ class RuleFacts(Operator, frozen=True):
     Method: the zero-LLM mode of SuperLocalMemory (sentence windows, greeting filter, speaker
     for I/my, capitalised and quoted names, dates by rule, importance), statement types and
     absolutised dates of PREMem. All text but filler is covered by some statement, because
-    statements are what is embedded and searched.
+    statements are what is embedded and searched. A window whose clauses state several
+    attributes is parted, since a fact holds one triple.
 
     Input: `messages` (current, with `session_id`), `cells`.
     Output: `facts`, status active, without canonical_id, validity or superseded_by.
     Errors: `ValueError` where a message is in no cell. Cost: none. Deterministic: a
-    statement depends on its message, on the question before it in the same cell, and on who
-    speaks in the session ("you" is the other one where there are two).
+    statement depends on its message, on the message before it in the session (a question, a
+    month), and on who speaks in the session ("you" is the other one where there are two).
 
     Attributes:
         max_chars: longest window of several sentences.
@@ -68,6 +70,7 @@ class RuleFacts(Operator, frozen=True):
     answer_context: bool = True
 
     READS: ClassVar[tuple[str, ...]] = ("messages", "cells")
+    VERSION: ClassVar[int] = 2
     WRITES: ClassVar[tuple[str, ...]] = ("facts",)
     KEY: ClassVar[Key] = Key.SESSION
 
@@ -75,8 +78,8 @@ class RuleFacts(Operator, frozen=True):
         """Extract the facts of all messages of the call."""
         del models
         rows = ordered_messages(need(tables, "messages", self.operator))
-        cells, before = cells_of_messages(need(tables, "cells", self.operator))
-        texts = {key_of(row): row for row in rows}
+        cells = cells_of_messages(need(tables, "cells", self.operator))
+        before: dict[tuple[str, str, str], Row] = {}
         people = people_of_sessions(rows)
         facts: list[Row] = []
         dropped = 0
@@ -86,8 +89,9 @@ class RuleFacts(Operator, frozen=True):
                 raise ValueError(
                     f"message {key[2]!r} of {key[1]!r} is in no cell: run a cells step before"
                 )
-            previous = texts.get((key[0], key[1], before.get(key) or ""))
-            context = self._context(row, previous, people[(*key[:2], row["session_id"])])
+            session = (key[0], key[1], row["session_id"])
+            context = self._context(row, before.get(session), people[session])
+            before[session] = row
             statements, noise = self._statements(row["text"], context)
             dropped += noise
             for ordinal, (window, statement) in enumerate(statements):
@@ -126,6 +130,7 @@ class RuleFacts(Operator, frozen=True):
             rewrite_first_person=self.rewrite_first_person,
             question=asked,
             question_source=(previous["message_id"],) if asked and previous else (),
+            before=previous["text"] if previous else "",
         )
 
     def _asked(self, row: Row, previous: Row | None) -> str:
@@ -148,6 +153,9 @@ class RuleFacts(Operator, frozen=True):
         )
         out: list[tuple[Window, Statement]] = []
         previous = ""
+        if not context.plain:
+            speaker, base = context.voice.speaker, context.base
+            windows = [p for w in windows for p in part_window(text, w, speaker, base)]
         for window in windows:
             out.append((window, make_statement(text, window, context, previous)))
             last = window.units[-1]

@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from operators.extract.attributes import Triple, find_triple
-from operators.extract.dates import Dated, annotate, find_dates
+from operators.extract.attributes import Triple
+from operators.extract.claims import window_triple
+from operators.extract.dates import Dated, annotate, find_dates, month_of
 from operators.extract.entities import find_entities, without_labels
 from operators.extract.first_person import Voice, rewrite
 from operators.extract.importance import importance
@@ -15,7 +16,6 @@ from operators.extract.sentences import PROSE, Unit
 from operators.extract.windows import Window
 
 _MAX_CODE_CHARS = 300
-_LEAST_TELLING = frozenset({"likes", "dislikes"})
 _LONGEST_SHARP_DATE = 31  # days: a day or month tells more than "since 2019"
 
 
@@ -33,6 +33,7 @@ class Context:
         rewrite_first_person: whether names replace pronouns.
         question: the question this message answers, or "".
         question_source: the message that asks it.
+        before: text of the message before it in the session, or "".
     """
 
     voice: Voice
@@ -44,6 +45,7 @@ class Context:
     rewrite_first_person: bool
     question: str = ""
     question_source: tuple[str, ...] = ()
+    before: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def make_statement(source: str, window: Window, context: Context, previous: str)
     parts: list[str] = []
     when: list[tuple[Dated, str]] = []
     for unit in window.units:
-        piece, dates = _dated(source[unit.start : unit.end], context)
+        piece, dates = _dated(source, unit, context)
         when += dates
         if context.rewrite_first_person and not context.plain and unit.kind == PROSE:
             piece = rewrite(piece, context.voice)
@@ -90,14 +92,20 @@ def make_statement(source: str, window: Window, context: Context, previous: str)
         importance=importance(
             # Feelings in a long answer or a document are nobody's here.
             "" if context.plain else original,
-            names=sum(name != context.voice.speaker for name in entities),
+            names=sum(name not in _talkers(context.voice) for name in entities),
             dated=best is not None,
             question=all(source[u.end - 1] == "?" for u in window.units),
             code=False,
         ),
         entities=entities,
-        triple=None if context.plain else _triple(source, window, context),
+        triple=None
+        if context.plain
+        else window_triple(source, window, context.voice.speaker, context.base),
     )
+
+
+def _talkers(voice: Voice) -> tuple[str, ...]:
+    return (voice.speaker,) if voice.addressee is None else (voice.speaker, voice.addressee)
 
 
 def _joint(unit: Unit) -> str:
@@ -114,11 +122,18 @@ def _code(original: str, window: Window, context: Context) -> Statement:
     return Statement(text, FACTUAL, None, None, None, score, [], None)
 
 
-def _dated(piece: str, context: Context) -> tuple[str, list[tuple[Dated, str]]]:
-    """The piece with absolute dates, and each expression found with its words."""
+_DAY_OF_MONTH = re.compile(r"\bthe \d\d?(?:st|nd|rd|th)\b")
+
+
+def _dated(source: str, unit: Unit, context: Context) -> tuple[str, list[tuple[Dated, str]]]:
+    """The unit with absolute dates, and each expression found with its words."""
+    piece = source[unit.start : unit.end]
     if not context.resolve_dates:
         return piece, []
-    dates = find_dates(piece, context.base, only_absolute=context.plain)
+    month = None
+    if not context.plain and _DAY_OF_MONTH.search(piece):
+        month = _spoken_month(source, unit, context)
+    dates = find_dates(piece, context.base, only_absolute=context.plain, month=month)
     if not dates:
         return piece, []
     when = [(d, piece[d.start : d.end]) for d in dates]
@@ -139,15 +154,13 @@ def _framed(text: str, window: Window, context: Context) -> str:
     return text
 
 
-def _triple(source: str, window: Window, context: Context) -> Triple | None:
-    """The most telling attribute of the window's sentences."""
-    weak: Triple | None = None
-    for unit in window.units:
-        triple = find_triple(source[unit.start : unit.end], context.voice.speaker, context.base)
-        if triple and triple.attribute not in _LEAST_TELLING:
-            return triple
-        weak = weak or triple
-    return weak
+def _spoken_month(source: str, unit: Unit, context: Context) -> date | None:
+    """The month named last before the unit, else first after it, else in the message before."""
+    return (
+        month_of(source[: unit.start], context.base, last=True)
+        or month_of(source[unit.end :], context.base, last=False)
+        or month_of(context.before, context.base, last=True)
+    )
 
 
 _LAST_QUESTION = re.compile(r"[^.!?\n]{8,160}\?(?=[^?]{0,40}$)")

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from operators.base import Vectors
 from operators.recall.bm25 import Bm25, Floats, Ints, TermCounts, scaled
 from operators.recall.dense import DenseIndex
+from operators.recall.entity import EntityMentions
 from operators.recall.neighbours import following, previous, session_mean
 from operators.recall.shape import length_prior, question_share
 from operators.recall.speaker import SpeakerIndex
@@ -42,9 +43,17 @@ class ConversationIndex:
         messages: rows of `messages`; only the current versions count.
         facts: rows of `facts` of the same conversations.
         embeddings: rows of `embeddings`; one model.
+        entities, mentions: rows of these tables.
     """
 
-    def __init__(self, messages: pa.Table, facts: pa.Table, embeddings: pa.Table):
+    def __init__(
+        self,
+        messages: pa.Table,
+        facts: pa.Table,
+        embeddings: pa.Table,
+        entities: pa.Table,
+        mentions: pa.Table,
+    ):
         messages = messages.filter(messages["is_current"])
         messages = messages.sort_by([(c, "ascending") for c in _ORDER])
         self.messages: list[dict[str, Any]] = messages.to_pylist()
@@ -56,6 +65,10 @@ class ConversationIndex:
         self.facts: list[dict[str, Any]] = kept
         self.fact_message: Ints = np.array([self.number[message_key(f)] for f in kept], np.int64)
         self._build(_vectors(embeddings))
+        found = [(m["entity_id"], self.number.get(message_key(m))) for m in mentions.to_pylist()]
+        self._entities = EntityMentions(
+            entities.to_pylist(), ((e, n) for e, n in found if n is not None), self.session
+        )
 
     def _build(self, vectors: dict[str, Vectors]) -> None:
         texts = [m["text"] for m in self.messages]
@@ -92,6 +105,7 @@ class ConversationIndex:
         if self.embedded.size:
             cosines[self.embedded] = self._dense.cosines(question.vector)
         best, mean = self._dense.best_and_mean(cosines[self.embedded])
+        mentioned, mentioned_session = self._entities.scores(self._entities.named(asked))
         features = {
             "word": scaled(self._word.scores(query)),
             "fact_word": self._best_of_facts(scaled(self._fact_word.scores(query))),
@@ -104,6 +118,8 @@ class ConversationIndex:
             "dense_after": following(best, session),
             "dense_session": session_mean(mean, session),
             "after_question": previous(asks * word_1, session),
+            "entity": scaled(mentioned),
+            "entity_session": scaled(mentioned_session),
             "named": self.speakers.named(asked),
             "first_person": self.speakers.first_person(asked),
             "tells_when": self._time.tells(question.text),
@@ -120,7 +136,7 @@ class ConversationIndex:
 
 
 def message_key(row: dict[str, Any]) -> _MessageKey:
-    """The message that a row of `messages` or `facts` is about."""
+    """The message that a row of `messages`, `facts` or `mentions` is about."""
     return row["tenant"], row["conversation_id"], row["message_id"]
 
 

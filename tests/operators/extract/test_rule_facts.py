@@ -115,6 +115,49 @@ def test_a_quoted_question_is_a_source() -> None:
     assert run(messages(*CHAT)).to_pylist()[-1]["source_message_ids"] == ["s1/m5", "s1/m4"]
 
 
+def test_a_run_of_self_statements_is_one_fact_each() -> None:
+    said = "I'm Nora, I live in Rome and I work at Acme Press as a cook. I love rain, you know."
+    rows = run(messages(("Nora", said))).to_pylist()
+    assert [(r["attribute"], r["value"]) for r in rows] == [
+        ("home_city", "Rome"),
+        ("employer", "Acme Press"),
+    ]
+    assert [r["text"] for r in rows] == [
+        "Nora is Nora, Nora lives in Rome",
+        "Nora works at Acme Press as a cook. Nora loves rain, you know.",
+    ]
+    assert said[rows[1]["span_start"] :].startswith("I work at")
+
+
+def test_sentences_with_the_same_attribute_or_none_stay_together() -> None:
+    said = "I live in Rome, I like it and I sing. My sister Ana sings too. I live in Rome."
+    assert len(run(messages(("Nora", said)))) <= 3
+    assert len(run(messages(("Nora", "I live in Rome and I sing a lot. I live in Rome!")))) == 1
+
+
+def test_a_short_answer_sees_the_question_of_the_cell_before() -> None:
+    facts = run(
+        messages(
+            ("Nora", "I was away for a while, sorry."),
+            ("Sam", "When do you fly home then?"),
+            ("Nora", "Next week."),
+        )
+    )
+    row = facts.to_pylist()[-1]
+    assert row["text"].startswith('Nora, asked "When do you fly home then?": Next week')
+    assert row["source_message_ids"] == ["s1/m2", "s1/m1"]
+
+
+def test_a_corrected_day_is_of_the_month_spoken_of() -> None:
+    facts = run(messages(("Nora", "The gig is on 14 July."), ("Sam", "Sorry, it's the 21st!")))
+    assert "(21 July 2023)" in texts(facts)[1]
+
+
+def test_bare_questions_count_little() -> None:
+    facts = run(messages(("Nora", "And what do you do?"), ("Sam", "Nora?? Running?")))
+    assert all(r["importance"] <= 0.2 for r in facts.to_pylist())
+
+
 def test_you_stays_among_three() -> None:
     facts = run(
         messages(

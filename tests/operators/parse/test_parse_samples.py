@@ -49,9 +49,7 @@ def test_sample_of_locomo_has_the_ids_of_the_benchmark() -> None:
     row = sample("locomo", "locomo.json").messages.to_pylist()[3]
     assert row["message_id"] == "conv-x1/D1:4"
     assert row["given_session_id"] == "conv-x1/session_1"
-    assert row["text"].endswith(
-        "[image: a photo of a yellow wooden beehive under an apple tree]"
-    )
+    assert row["text"].endswith("[image: a photo of a yellow wooden beehive under an apple tree]")
 
 
 def test_sample_of_longmemeval_has_the_ids_of_the_benchmark() -> None:

