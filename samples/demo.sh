@@ -8,7 +8,7 @@ rm -rf "$MEMORYFLOW_WAREHOUSE"
 
 show() {
     printf '\n\033[1m$'
-    printf ' %q' "$@"
+    printf ' %s' "${@@Q}"
     printf '\033[0m\n'
     "$@"
 }
@@ -21,7 +21,9 @@ show memoryflow run conversation_memory --input samples/bad_lines.jsonl
 show memoryflow run conversation_memory --input samples/logs
 
 # 3. Search.
-show memoryflow search --conversation friends -k 3 "Where does Nora work, and since when?"
+show memoryflow search -k 3 "What happened to the van?"
+show memoryflow search --conversation friends --as-of 2025-05-01T00:00:00Z -k 3 \
+    "Which food is Nora allergic to?"
 
 # 4. SQL: how a fact changed over time, and what was wrong with the bad lines.
 show memoryflow sql "SELECT subject, attribute, value, valid_from::date AS valid_from, \
@@ -31,6 +33,7 @@ show memoryflow sql "SELECT \"offset\" AS line, reason, detail FROM dead_letters
 
 # 5. Drill down: from the whole conversation to the days.
 show memoryflow tree --conversation friends --depth 2
+show memoryflow tree --conversation friends --scope entity --key Ema --depth 3
 
 # 6. Why is a memory there? Back to the message, the model and the run.
 fact=$(memoryflow sql --json "SELECT fact_id FROM facts WHERE attribute = 'home_city' \
