@@ -147,10 +147,10 @@ def _check_bad(bad: int, max_bad: int | None) -> None:
 def _build_slices(
     slices: Sequence[Slice], workers: Sequence[Any], committer: Committer, progress: Progress
 ) -> None:
-    """Every worker has one slice at a time; finished change sets are committed in between.
+    """Every worker has one slice at a time; finished change sets are committed meanwhile.
 
-    Nothing is queued behind a busy worker, and a commit blocks the hand-out: that is the
-    back-pressure which bounds the object store.
+    Nothing is queued behind a busy worker, and while a commit is written no other slice is
+    handed out: that is the back-pressure which bounds the object store.
     """
     waiting = list(reversed(slices))
     idle = list(workers)
@@ -163,6 +163,7 @@ def _build_slices(
                 piece.blocks, piece.conversations, piece.messages, piece.chars
             )
             running[report] = (worker, changes)
+        committer.commit_if_due()  # While the workers work.
         done, _ = ray.wait(list(running), num_returns=1, timeout=1.0)
         for ref in done:
             worker, changes = running.pop(ref)
@@ -180,4 +181,3 @@ def _take(ref: Any, changes: Any, committer: Committer, progress: Progress) -> N
     committer.report.add(report.counters)
     committer.report.slices += 1
     progress.advance(report.messages, report.chars, report.counters)
-    committer.commit_if_due()
