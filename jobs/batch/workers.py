@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import ray
 from ray import ObjectRef
 
 from jobs.batch.models import CPU_SHARE, ActorModels
 from jobs.batch.reading import ReadOptions, read_and_split
+from operators.base import Vectors
+from operators.parse.jsonl import parse_jsonl
 from pipelines.plan import Plan
 from schemas.tables import TABLES
 from transforms.diff import ChangeSet
@@ -18,6 +21,12 @@ from transforms.frame import Conversation
 from transforms.sources.files import InputFile
 from transforms.warehouse.connection import Warehouse, open_warehouse
 from transforms.warehouse.read import read_table
+
+_WARM_UP_LINE = (
+    b'{"conversation_id": "c", "message_id": "m", "speaker": "Ana", "text": '
+    b'"I moved to Porto last week. I live near the river now, with a dog called Biscuit.", '
+    b'"timestamp": "2025-01-01T00:00:00Z"}'
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,18 @@ class _Recorded:
         return read_table(self._warehouse, name, columns, conversations)
 
 
+class _NoModels:
+    """Stands in for the models while a worker warms up: nothing of it is kept."""
+
+    def embed(self, texts: Sequence[str], model_id: str) -> Vectors:
+        del model_id
+        return np.ones((len(texts), 1), np.float32)
+
+    def token_counts(self, texts: Sequence[str], model_id: str) -> Sequence[int]:
+        del model_id
+        return [1] * len(texts)
+
+
 class SliceWorker:
     """Ray actor body: builds slices one after the other."""
 
@@ -76,6 +97,15 @@ class SliceWorker:
         self._setup = setup
         self._models = ActorModels(embedders)
         self._recorded = _Recorded(setup.warehouse) if setup.warehouse else None
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """One invented message through the plan: word lists, parsers and Beam load now.
+
+        Otherwise the first slice of every worker would wait for them.
+        """
+        messages = parse_jsonl([(1, _WARM_UP_LINE)], "warm-up").messages
+        self._build_slice(messages, [], None, self._setup.plan.steps, _NoModels())
 
     def ready(self) -> bool:
         """True once the actor has started."""
