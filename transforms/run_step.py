@@ -9,7 +9,10 @@ from apache_beam.pvalue import PCollection
 from operators.base import Models
 from transforms.apply_step import apply_step
 from transforms.frame import Frame
+from transforms.frame_coder import register_frame_coder
 from transforms.step import Step
+
+register_frame_coder()
 
 ModelsFactory = Callable[[], Models]
 """Opens the models on the worker; picklable, called once per worker process."""

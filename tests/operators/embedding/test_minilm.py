@@ -102,3 +102,9 @@ def _shared() -> MiniLm:
     if not _CACHE:
         _CACHE.append(MiniLm())
     return _CACHE[0]
+
+
+def test_counts_are_what_the_windows_hold():
+    tokens = MiniLmTokens()
+    texts = ["", "a", "word " * 253, "word " * 254, "word " * 255, "word " * 1000, "\ud800 odd"]
+    assert tokens.counts(texts) == [sum(map(len, tokens.windows(text))) for text in texts]
