@@ -54,6 +54,6 @@ def test_sample_of_locomo_has_the_ids_of_the_benchmark() -> None:
 
 def test_sample_of_longmemeval_has_the_ids_of_the_benchmark() -> None:
     row = sample("longmemeval", "longmemeval.json").messages.to_pylist()[2]
-    assert row["conversation_id"] == "lme-e1f0aa01"
-    assert row["given_session_id"] == "lme-e1f0aa01/s1"
-    assert row["message_id"] == "lme-e1f0aa01/2"
+    assert row["conversation_id"] == "lme-garden01"
+    assert row["given_session_id"] == "lme-garden01/s1"
+    assert row["message_id"] == "lme-garden01/2"
