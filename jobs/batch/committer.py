@@ -41,11 +41,13 @@ class Committer:
         self._pending.extend(changes)
 
     def commit_if_due(self) -> None:
-        """Commit once enough is pending."""
+        """Commit once enough is pending, or anything for long enough; never nothing."""
+        if not self._pending:
+            return
         size = sum(c.inserts.nbytes for c in self._pending if c.inserts is not None)
         waited = time.monotonic() - self._last_commit
         interval = self._request.plan.runtime.commit_interval_seconds
-        if size >= self._request.commit_bytes or (self._pending and waited >= interval):
+        if size >= self._request.commit_bytes or waited >= interval:
             self.commit(done=False)
 
     def commit(self, *, done: bool, ledger: pa.Table | None = None) -> None:
