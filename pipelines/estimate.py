@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from operators.base import Cost, Key, Models, Tables, Vectors
-from pipelines.plan import APPENDABLE, INPUT_TABLE, Plan, PlanStep, table_of
+from pipelines.plan import APPENDABLE, INPUT_TABLE, Plan, PlanStep
 from schemas.tables import TABLES
+from transforms.step import table_of
 
 MAX_SAMPLE_MESSAGES = 2_000
 

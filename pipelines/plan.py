@@ -19,6 +19,7 @@ from pipelines.load import LoadedPipeline, load, loads
 from pipelines.spec import InputSpec, PipelineSpec, RuntimeSpec
 from schemas.ids import content_hash
 from schemas.message import canonical_json
+from transforms.step import table_of
 
 INPUT_TABLE = "messages"
 APPENDABLE = frozenset({"links", "artifacts"})  # Several steps may each add rows.
@@ -153,11 +154,6 @@ def parameters_of(operator: Operator) -> dict[str, Any]:
     """The parameters in the fingerprint, without the operator's name."""
     parameters = operator.fingerprint_parameters()
     return {name: value for name, value in parameters.items() if name != "operator"}
-
-
-def table_of(ref: str) -> str:
-    """`facts` of both `facts` and `facts.status`."""
-    return ref.partition(".")[0]
 
 
 class _Flow:
