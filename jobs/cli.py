@@ -26,6 +26,8 @@ _MODULES = {
     "validate": "plan",
     "explain": "plan",
     "run": "run",
+    "stream": "stream",
+    "status": "status",
     "sql": "query",
     "why": "query",
     "tree": "query",

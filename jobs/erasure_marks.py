@@ -4,12 +4,7 @@ from collections.abc import Collection
 
 import pyarrow as pa
 
-from schemas.ids import content_id
-
-
-def dead_letter_tombstone(dead_letter_id: str) -> str:
-    """Tombstone of a refused line; messages have `pipelines.slice_build.tombstone_id`."""
-    return content_id("tombstone", dead_letter_id)
+from schemas.tombstones import dead_letter_tombstone
 
 
 def without_erased(dead_letters: pa.Table, tombstones: Collection[str]) -> pa.Table:

@@ -1,6 +1,7 @@
 """`memoryflow forget`: erasure, as if the messages had never been in the log.
 
-1. Find the messages (all versions) and the refused input that names them.
+1. Find the messages (all versions), those that came too late, and the refused input that
+   names them.
 2. Recompute the conversations they are in from the remaining messages (`Rebuild`, given).
 3. One transaction: all rows of these conversations out, the recomputed rows in, refused
    input out, tombstones in. Before it the text is there whole, after it the memory is whole.
@@ -10,7 +11,6 @@
 Tombstones are hashes; they let a reader of the log drop the messages if they come again.
 """
 
-import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -20,9 +20,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-from jobs.erasure_marks import dead_letter_tombstone
-from pipelines.slice_build import tombstone_id
+from jobs.forgotten_letters import letters_naming, too_late_messages
 from schemas.tables import TABLES
+from schemas.tombstones import dead_letter_tombstone, tombstone_id
 from transforms.warehouse.commit import ChangeSet, commit, insert_new
 from transforms.warehouse.connection import Warehouse
 from transforms.warehouse.erasure import (
@@ -38,6 +38,8 @@ from transforms.warehouse.scope import (
     literal,
 )
 
+_IDS = ["tenant", "conversation_id", "message_id"]
+_GIVEN = "__forget_given"
 TargetKind = Literal["message", "conversation", "person"]
 # From the remaining message rows of some conversations to all rows of these, by table;
 # `messages` may be left out. The warehouse still holds the old rows, e.g. recorded vectors.
@@ -77,7 +79,8 @@ class ForgetReport:
 @dataclass(frozen=True)
 class _Plan:
     target: Target
-    messages: pa.Table  # tenant, conversation_id, message_id: distinct
+    named: pa.Table  # tenant, conversation_id, message_id: distinct
+    messages: pa.Table  # those of `named` that are in memory; the others came too late
     conversations: list[Conversation]
     dead_letter_ids: list[str]
 
@@ -121,12 +124,46 @@ def forget(
 
 
 def _plan(warehouse: Warehouse, target: Target) -> _Plan:
-    condition = " AND ".join(f"({c})" for c in _conditions(target))
-    found = warehouse.query(
-        f"SELECT DISTINCT tenant, conversation_id, message_id FROM messages WHERE {condition}"
+    late = too_late_messages(warehouse)
+    named = _named(warehouse, target, late)
+    messages = _recorded(warehouse, named) if late.num_rows else named
+    letters = late.join(named.cast(late.select(_IDS).schema), keys=_IDS, join_type="left semi")
+    words = [target.value, *([] if target.conversation is None else [target.conversation])]
+    dead = {
+        *letters["dead_letter_id"].to_pylist(),
+        *letters_naming(warehouse, words, target.tenant),
+    }
+    return _Plan(
+        target, named, messages, sorted(conversations_of(messages)), sorted(map(str, dead))
     )
-    dead = _dead_letters(warehouse, target)
-    return _Plan(target, found, sorted(conversations_of(found)), dead)
+
+
+def _named(warehouse: Warehouse, target: Target, late: pa.Table) -> pa.Table:
+    """Ids of messages that the target means, in memory or too late for it."""
+    condition = " AND ".join(f"({c})" for c in _conditions(target))
+    spoken = f"{', '.join(_IDS)}, speaker, text, attachments, metadata"
+    return _query_with(
+        warehouse,
+        late,
+        f"SELECT DISTINCT {', '.join(_IDS)} FROM "
+        f"(SELECT {spoken} FROM messages UNION ALL SELECT {spoken} FROM {_GIVEN}) "
+        f"WHERE {condition}",
+    )
+
+
+def _recorded(warehouse: Warehouse, named: pa.Table) -> pa.Table:
+    ids = ", ".join(_IDS)
+    query = f"SELECT DISTINCT {ids} FROM messages SEMI JOIN {_GIVEN} USING ({ids})"
+    return _query_with(warehouse, named, query)
+
+
+def _query_with(warehouse: Warehouse, given: pa.Table, query: str) -> pa.Table:
+    """A query that may name the table `given`."""
+    warehouse.connection.register(_GIVEN, given)
+    try:
+        return warehouse.query(query)
+    finally:
+        warehouse.connection.unregister(_GIVEN)
 
 
 def _conditions(target: Target) -> list[str]:
@@ -153,47 +190,6 @@ def _word_pattern(name: str) -> str:
         raise ValueError("an empty name cannot be forgotten")
     body = r"\s+".join(re.escape(word) for word in words)
     return rf"(?i)(?:^|[^\pL\pN_]){body}(?:$|[^\pL\pN_])"
-
-
-def _dead_letters(warehouse: Warehouse, target: Target) -> list[str]:
-    """Refused input that names the target. Few rows, of any encoding: looked at in Python."""
-    patterns = [_python_word(target.value)]
-    if target.conversation is not None:
-        patterns.append(_python_word(target.conversation))
-    columns = ["dead_letter_id", "raw", "detail", "tenant"]
-    out: list[str] = []
-    for row in read_table(warehouse, "dead_letters", columns).to_pylist():
-        if target.tenant is not None and row["tenant"] not in (None, target.tenant):
-            continue
-        readings = [*_readings(row["raw"]), row["detail"]]
-        if all(any(p.search(text) for text in readings) for p in patterns):
-            out.append(row["dead_letter_id"])
-    return sorted(out)
-
-
-def _python_word(value: str) -> re.Pattern[str]:
-    words = unicodedata.normalize("NFC", value).split() or [value]
-    body = r"\s+".join(re.escape(word) for word in words)
-    return re.compile(rf"(?<!\w){body}(?!\w)", re.IGNORECASE)
-
-
-def _readings(raw: bytes) -> list[str]:
-    """The text that broken bytes may stand for: encodings, JSON escapes undone."""
-    encodings = ["utf-8", "latin-1"]
-    if b"\0" in raw:
-        encodings += ["utf-16-le", "utf-16-be"]
-    texts = [unicodedata.normalize("NFC", raw.decode(e, "replace")) for e in encodings]
-    return [*texts, *(_unescape(text) for text in texts if "\\" in text)]
-
-
-_ESCAPE = re.compile(r'(?:\\u[0-9a-fA-F]{4})+|\\["\\/bfnrt]')
-
-
-def _unescape(text: str) -> str:
-    def plain(match: re.Match[str]) -> str:
-        return str(json.loads(f'"{match.group()}"'))
-
-    return unicodedata.normalize("NFC", _ESCAPE.sub(plain, text))
 
 
 def _affected_rows(warehouse: Warehouse, plan: _Plan) -> dict[str, int]:
@@ -231,19 +227,18 @@ def _changes(warehouse: Warehouse, plan: _Plan, rebuild: Rebuild) -> list[Change
 def _remaining(warehouse: Warehouse, plan: _Plan) -> pa.Table:
     """Messages of the affected conversations without the erased ones; session_id cleared."""
     rows = read_table(warehouse, "messages", conversations=plan.conversations)
-    key = ["tenant", "conversation_id", "message_id"]
-    rows = rows.join(plan.messages.cast(rows.select(key).schema), keys=key, join_type="left anti")
+    rows = rows.join(plan.messages.cast(rows.select(_IDS).schema), keys=_IDS, join_type="left anti")
     rows = rows.select(TABLES["messages"].schema.names).cast(TABLES["messages"].schema)
     index = rows.schema.get_field_index("session_id")
     return rows.set_column(
         index, rows.schema.field(index), pa.nulls(rows.num_rows, pa.string())
-    ).sort_by([(name, "ascending") for name in key])
+    ).sort_by([(name, "ascending") for name in _IDS])
 
 
 def _tombstones(plan: _Plan) -> pa.Table:
     ids = [
         tombstone_id(row["tenant"], row["conversation_id"], row["message_id"])
-        for row in plan.messages.to_pylist()
+        for row in plan.named.to_pylist()
     ]
     ids += [dead_letter_tombstone(dead) for dead in plan.dead_letter_ids]
     count = len(ids)

@@ -16,7 +16,7 @@ from typing import Any
 from operators.base import Cost, Key, Operator
 from pipelines.errors import Path, PipelineError, Problem
 from pipelines.load import LoadedPipeline, load, loads
-from pipelines.spec import InputSpec, PipelineSpec, RuntimeSpec
+from pipelines.spec import InputSpec, PipelineSpec, RuntimeSpec, StreamingSpec
 from schemas.ids import content_hash
 from schemas.message import canonical_json
 from transforms.step import table_of
@@ -67,6 +67,7 @@ class Plan:
     input: InputSpec
     runtime: RuntimeSpec
     steps: tuple[PlanStep, ...]
+    streaming: StreamingSpec = field(default_factory=StreamingSpec)
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
 
     @cached_property
@@ -115,7 +116,15 @@ def make_plan(loaded: LoadedPipeline) -> Plan:
         raise PipelineError(flow.problems)
     spec = loaded.spec
     warnings = (*flow.overwritten(), *flow.unread_intermediates())
-    return Plan(spec.name, spec.description, spec.input, spec.runtime, tuple(steps), warnings)
+    return Plan(
+        spec.name,
+        spec.description,
+        spec.input,
+        spec.runtime,
+        tuple(steps),
+        spec.streaming,
+        warnings,
+    )
 
 
 def plan_record(plan: Plan) -> dict[str, dict[str, Any]]:
@@ -140,6 +149,7 @@ def plan_spec(plan: Plan) -> str:
         "description": plan.description,
         "input": plan.input.model_dump(mode="json"),
         "runtime": plan.runtime.model_dump(mode="json"),
+        "streaming": plan.streaming.model_dump(mode="json"),
         "steps": [{"id": s.id, **s.operator.model_dump(mode="json")} for s in plan.steps],
     }
     return json.dumps(body, sort_keys=True)

@@ -7,6 +7,7 @@ from the registered operators: a union of one step model each, told apart by `op
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal
@@ -23,6 +24,7 @@ from pydantic import (
 )
 
 from operators.base import Operator
+from operators.durations import Duration
 from operators.parse.formats import FORMATS
 from pipelines.errors import did_you_mean_or_list
 from schemas.message import MAX_TEXT_CHARS
@@ -85,6 +87,64 @@ class RuntimeSpec(BaseModel):
     )
 
 
+class StreamingSpec(BaseModel):
+    """When a stream brings memory up to date, never what comes out; in no fingerprint.
+
+    The one exception is lateness: what is later than allowed is kept out, in `dead_letters`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    session_gap: Duration | None = Field(
+        default=None,
+        description="Silence (event time) that closes a session; null takes the sessions' own.",
+    )
+    allowed_lateness: Duration = Field(
+        default=timedelta(days=7),
+        description="How long after its session has closed a message is still taken in.",
+    )
+    out_of_orderness: Duration = Field(
+        default=timedelta(minutes=1),
+        description="The watermark of a partition stays so far behind its newest message.",
+    )
+    idle_partition: Duration = Field(
+        default=timedelta(seconds=30),
+        description="A partition quiet for so long no longer holds the watermark back.",
+    )
+    early: Duration | None = Field(
+        default=timedelta(milliseconds=500),
+        description="Open sessions are built this soon after new messages; null: once closed.",
+    )
+    consolidate: Literal["every_pane", "session_end"] = Field(
+        default="every_pane",
+        description="When the steps over whole conversations run: always, or as sessions close.",
+    )
+    commit_interval: Duration = Field(
+        default=timedelta(seconds=1), description="Finished work waits at most so long."
+    )
+    max_in_flight_mib: float = Field(
+        default=32.0,
+        gt=0,
+        le=65_536,
+        description="Messages read and not committed yet; at the limit the source has to wait.",
+    )
+    housekeeping_interval: Duration = Field(
+        default=timedelta(minutes=1), description="How often small files and snapshots are seen to."
+    )
+    keep_every_snapshot: Duration = Field(
+        default=timedelta(minutes=10),
+        description="Younger snapshots are all kept; of older ones the last of each hour.",
+    )
+    keep_snapshots: Duration = Field(
+        default=timedelta(days=7), description="Older snapshots expire."
+    )
+    runner: str = Field(
+        default="local",
+        pattern=r"^(local|portable:[A-Za-z0-9_.\-]+:\d+)$",
+        description="Beam runner: local, or portable:HOST:PORT of a Beam job endpoint.",
+    )
+
+
 class _Header(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -93,6 +153,9 @@ class _Header(BaseModel):
     description: str = Field(default="", max_length=2_000, description="What it is for.")
     input: InputSpec = Field(default_factory=InputSpec, description="What is read.")
     runtime: RuntimeSpec = Field(default_factory=RuntimeSpec, description="How it is run.")
+    streaming: StreamingSpec = Field(
+        default_factory=StreamingSpec, description="When memory is built, as a stream."
+    )
 
 
 class StepSpec(BaseModel):
@@ -105,7 +168,7 @@ class StepSpec(BaseModel):
 
 
 class PipelineSpec(_Header):
-    """A pipeline as declared: header, steps in order, runtime."""
+    """A pipeline as declared: header, steps in order, how and when they run."""
 
     steps: tuple[StepSpec, ...] = Field(min_length=1)
 

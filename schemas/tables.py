@@ -109,8 +109,8 @@ _DEAD_LETTERS = Table(
     "Input that could not be used, with the reason; nothing vanishes.",
     ("dead_letter_id",),
     (
-        _req("dead_letter_id", _S, "Hash of step, reason and raw bytes."),
-        _req("step", _S, "Step that refused it: 'read', or the step of the pipeline."),
+        _req("dead_letter_id", _S, "Hash of step, reason and what was refused."),
+        _req("step", _S, "Who refused it: 'read', 'event_time', or a step of the pipeline."),
         _req("reason", _S, "Machine-readable reason, e.g. not_json, missing_field."),
         _req("detail", _S, "What is wrong and how to mend it, for a person."),
         _req("raw", pa.binary(), "The bytes as they came in."),
@@ -396,7 +396,7 @@ _RUNS = Table(
         _req("input", _S, "What was read."),
         _req("started_at", TIMESTAMP, "Wall-clock start."),
         _req("finished_at", TIMESTAMP, "Wall-clock end of this commit."),
-        _req("status", _S, "running (a partial commit) or done."),
+        _req("status", _S, "running (a partial commit), live (a stream), or done."),
         _req("counters", _S, "Row counts per step, as JSON."),
     ),
     bookkeeping=True,
@@ -409,7 +409,11 @@ _OFFSETS = Table(
     (
         _req("source", _S, "File or stream."),
         _req("partition", _S, "Partition of it; 'file' for a whole file."),
-        _req("position", _S, "Position; content hash of a file that was read to its end."),
+        _req(
+            "position",
+            _S,
+            "Position in a stream; content hash of a file read to its end.",
+        ),
         _req("fingerprint", _S, "Fingerprint of the plan it was read under."),
         _req("state", _S, "Source-specific state, as JSON."),
     ),

@@ -1,19 +1,14 @@
 """The only writer of a run: commits change sets, all tables in one transaction."""
 
-import json
-import os
 import shutil
 import sys
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import orjson
 import pyarrow as pa
 
-from pipelines.plan import plan_record, plan_spec
-from schemas.tables import TABLES
+from jobs.run_record import DONE, RUNNING, RunRecord
 from transforms.diff import merged
 from transforms.warehouse.commit import ChangeSet, commit, upsert
 from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
@@ -32,9 +27,9 @@ class Committer:
         self.report = report
         self._request = request
         self._pending: list[ChangeSet] = []
-        self._started = datetime.now(UTC)
         self._last_commit = time.monotonic()
-        self._run_id = f"run_{self._started:%Y%m%dT%H%M%S}_{os.urandom(4).hex()}"
+        files = ", ".join(str(file.path) for file in request.files[:20])
+        self._record = RunRecord("run", request.plan, files)
 
     def add(self, changes: Iterable[ChangeSet]) -> None:
         """Keep for the next commit."""
@@ -54,7 +49,8 @@ class Committer:
         """One transaction: all pending changes, the run's row and, at the end, the input ledger."""
         self.report.commits += 1
         number = self.report.commits
-        bookkeeping = [upsert("runs", self._run_row(done=done))]
+        status = DONE if done else RUNNING
+        bookkeeping = [upsert("runs", self._record.row(status, self.report.to_json()))]
         if ledger is not None and ledger.num_rows:
             bookkeeping.append(upsert("offsets", ledger))
         print(f"commit {number}: writing", file=sys.stderr, flush=True)
@@ -67,20 +63,3 @@ class Committer:
         """The last commit; what the journal holds is recorded then, so it goes."""
         self.commit(done=True, ledger=ledger)
         shutil.rmtree(self.warehouse.path / JOURNAL_DIR, ignore_errors=True)
-
-    def _run_row(self, *, done: bool) -> pa.Table:
-        plan = self._request.plan
-        row = {
-            "run_id": self._run_id,
-            "job": "run",
-            "pipeline": plan.name,
-            "fingerprint": plan.fingerprint,
-            "plan": json.dumps(plan_record(plan), sort_keys=True),
-            "pipeline_spec": plan_spec(plan),
-            "input": ", ".join(str(file.path) for file in self._request.files[:20]),
-            "started_at": self._started,
-            "finished_at": datetime.now(UTC),
-            "status": "done" if done else "running",
-            "counters": orjson.dumps(self.report.to_json(), option=orjson.OPT_SORT_KEYS).decode(),
-        }
-        return pa.Table.from_pylist([row], schema=TABLES["runs"].schema)

@@ -63,8 +63,11 @@ class InputLedger:
 
 def known_inputs(offsets: pa.Table) -> dict[str, KnownInput]:
     """By content hash, what the ledger says of the files read so far."""
+    files = [row for row in offsets.to_pylist() if row["partition"] == FILE]
+    states = [(row, json.loads(row["state"])) for row in files]
+    # A live partition may have this name, too; it has another state.
     return {
-        row["position"]: KnownInput(row["fingerprint"], int(json.loads(row["state"])["bad"]))
-        for row in offsets.to_pylist()
-        if row["partition"] == FILE
+        row["position"]: KnownInput(row["fingerprint"], int(state["bad"]))
+        for row, state in states
+        if "bad" in state
     }

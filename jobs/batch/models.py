@@ -12,7 +12,7 @@ from ray.exceptions import RayActorError
 
 from jobs.local_models import require_model
 from operators.base import Vectors
-from operators.embedding.host import EmbedderHost
+from operators.embedding.host import REMEMBERED, EmbedderHost
 from operators.embedding.minilm import MiniLm
 from operators.embedding.model_id import DIMENSION
 from operators.embedding.tokens import MiniLmTokens
@@ -79,8 +79,9 @@ class ActorModels:
 class EmbedderActor:
     """Ray actor body: one single-threaded embedder with its memory and journal."""
 
-    def __init__(self, journal: str | None) -> None:
-        self._host = EmbedderHost(MiniLm(threads=1), Path(journal) if journal else None)
+    def __init__(self, journal: str | None, remembered: int) -> None:
+        folder = Path(journal) if journal else None
+        self._host = EmbedderHost(MiniLm(threads=1), folder, remembered)
 
     def embed(self, texts: list[str]) -> Vectors:
         """Vectors of the texts."""
@@ -95,14 +96,16 @@ class EmbedderActor:
         return True
 
 
-def start_embedders(count: int, journal: Path | None) -> dict[str, Any]:
+def start_embedders(
+    count: int, journal: Path | None, remembered: int = REMEMBERED
+) -> dict[str, Any]:
     """Embedder actors by name; a killed one is restarted and its calls are sent again."""
     actor = ray.remote(num_cpus=CPU_SHARE, max_restarts=10, max_task_retries=10)(EmbedderActor)
     folder = str(journal) if journal else None
     # Names are unique in a Ray session, and another build may run in it or just have ended.
     build = os.urandom(4).hex()
     names = [f"embedder-{build}-{index}" for index in range(count)]
-    return {name: actor.options(name=name).remote(folder) for name in names}
+    return {name: actor.options(name=name).remote(folder, remembered) for name in names}
 
 
 def embedder_counts(embedders: Mapping[str, Any]) -> Counter[str]:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from jobs.batch.input_ledger import KnownInput, known_inputs
+from jobs.run_record import CURRENT
 from pipelines.plan import Plan
+from pipelines.slice_changes import DEFERRED, WHOLE_PLAN
 from transforms.frame import Conversation
 from transforms.warehouse.connection import Warehouse
 from transforms.warehouse.read import conversation_ids, read_table
@@ -15,7 +17,8 @@ class WarehouseState:
 
     Attributes:
         empty: no conversation has been built yet, so nothing need be looked up.
-        stale: conversations that another plan than this has built, in part or in whole.
+        stale: conversations that another plan than this has built, in part or in whole, and
+            those of which a stream has put off some steps.
         inputs: files read so far.
         tombstones: erased messages.
         open_failures: dead letters of operators, which a success removes.
@@ -35,11 +38,20 @@ def load_state(warehouse: Warehouse, plan: Plan) -> WarehouseState:
     tombstones = read_table(warehouse, "tombstones", ["tombstone_id"])
     return WarehouseState(
         empty=not conversations,
-        stale=_stale(warehouse, plan, conversations),
+        stale=sorted({*_stale(warehouse, plan, conversations), *_deferred(warehouse)}),
         inputs=known_inputs(read_table(warehouse, "offsets")),
         tombstones=frozenset(map(str, tombstones["tombstone_id"].to_pylist())),
         open_failures=frozenset(map(str, failures["dead_letter_id"].to_pylist())),
     )
+
+
+def _deferred(warehouse: Warehouse) -> list[Conversation]:
+    """Conversations whose later steps a stream has put off."""
+    rows = warehouse.rows(
+        "SELECT tenant, conversation_id FROM stamps WHERE step = ? AND stamp = ?",
+        [WHOLE_PLAN, DEFERRED],
+    )
+    return [(tenant, conversation) for tenant, conversation in rows]
 
 
 def _stale(
@@ -56,6 +68,6 @@ def _stale(
     for fingerprint, status in rows:
         if fingerprint != plan.fingerprint:
             return conversations
-        if status == "done":
+        if status in CURRENT:
             return []
     return conversations

@@ -139,7 +139,12 @@ class SliceWorker:
         return report, result.changes
 
 
-def start_workers(count: int, setup: WorkerSetup, embedders: list[str]) -> list[Any]:
+def start_workers(
+    count: int,
+    setup: WorkerSetup,
+    embedders: list[str],
+    body: type[SliceWorker] = SliceWorker,
+) -> list[Any]:
     """Slice workers; a killed one is restarted and its slice is built again."""
-    actor = ray.remote(num_cpus=CPU_SHARE, max_restarts=10, max_task_retries=10)(SliceWorker)
+    actor = ray.remote(num_cpus=CPU_SHARE, max_restarts=10, max_task_retries=10)(body)
     return [actor.remote(setup, embedders) for _ in range(count)]

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,10 +14,9 @@ from jobs.commands.options import (
     WarehouseOption,
 )
 from jobs.errors import UsageError
+from jobs.forget import ForgetReport, Target
+from jobs.forget import forget as erase
 from transforms.warehouse.connection import open_warehouse
-
-if TYPE_CHECKING:
-    from jobs.forget import ForgetReport, Target
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +40,6 @@ def forget(
 ) -> None:
     """Erase messages and everything that rests on them, down to the files."""
     # Beam and the model: seconds that `--help` need not wait for.
-    from jobs.forget import forget as erase  # noqa: PLC0415
     from jobs.rebuild import last_plan, rebuilder  # noqa: PLC0415
 
     target = _target(message, conversation, person, tenant)
@@ -52,9 +50,7 @@ def forget(
 
 def _target(
     message: str | None, conversation: str | None, person: str | None, tenant: str | None
-) -> "Target":
-    from jobs.forget import Target  # noqa: PLC0415
-
+) -> Target:
     if message is not None and person is not None:
         raise UsageError("give one of --message and --person, not both")
     if message is not None:
@@ -66,7 +62,7 @@ def _target(
     raise UsageError("say what to forget: --message ID, --conversation ID or --person NAME")
 
 
-def _summary(report: "ForgetReport") -> str:
+def _summary(report: ForgetReport) -> str:
     verb = "would erase" if report.dry_run else "erased"
     lines = [
         f"{verb} {report.messages:,} messages in {report.conversations:,} conversations and "

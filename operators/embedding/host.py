@@ -14,7 +14,7 @@ from operators.embedding.journal import VectorJournal
 from operators.vectors import matrix
 from schemas.ids import content_hash
 
-_REMEMBERED = 100_000  # Vectors kept in memory: 150 MB at 384 dimensions.
+REMEMBERED = 100_000  # Vectors kept in memory: 150 MB at 384 dimensions.
 
 
 class Embedder(Protocol):
@@ -52,7 +52,7 @@ class EmbedderHost:
     """
 
     def __init__(
-        self, embedder: Embedder, journal: Path | None = None, remembered: int = _REMEMBERED
+        self, embedder: Embedder, journal: Path | None = None, remembered: int = REMEMBERED
     ) -> None:
         self._embedder = embedder
         self._remembered = remembered

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.digest import digest
-from jobs.forget import ForgetReport, Target, dead_letter_tombstone, forget
-from pipelines.slice_build import tombstone_id
+from jobs.forget import ForgetReport, Target, forget
 from schemas.tables import TABLES
+from schemas.tombstones import dead_letter_tombstone, tombstone_id
 from tests.transforms.warehouse.rows import make_rows, messages, one_row_everywhere
 from transforms.warehouse.commit import ChangeSet, commit
 from transforms.warehouse.connection import Warehouse, open_warehouse

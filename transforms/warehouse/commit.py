@@ -11,6 +11,7 @@ import pyarrow as pa
 from schemas.tables import TABLES, Table
 from transforms.warehouse.catalog import quoted
 from transforms.warehouse.connection import LAKE, Warehouse
+from transforms.warehouse.failures import disk_failures
 from transforms.warehouse.retry import with_retry
 from transforms.warehouse.scope import conversations_of, pruning_filter
 
@@ -57,8 +58,8 @@ def commit(
 
     Either everything is visible afterwards or nothing. Retried as a whole while the catalog
     is busy. With nothing to change, no snapshot is made and the current one is returned.
-    Raises WarehouseError (read-only), ValueError (a missing column, a null or a value that
-    does not fit the registry).
+    Raises WarehouseError (read-only, disk full or failing), ValueError (a missing column, a
+    null or a value that does not fit the registry).
     """
     warehouse.require_writable()
     prepared = [_prepare(c) for c in (*changes, *bookkeeping) if not c.empty]
@@ -79,7 +80,8 @@ def commit(
             raise
         return _last_snapshot(connection)
 
-    return with_retry(transaction)
+    with disk_failures(warehouse):
+        return with_retry(transaction)
 
 
 def _prepare(change: ChangeSet) -> ChangeSet:

@@ -5,14 +5,16 @@ A warehouse is a folder:
     data/            Parquet
     memoryflow.json  marker, written last when the warehouse is made: format version
     write.lock       held by the process that has it open for writing
+    write.queue      held by the process that waits for write.lock
     tmp/             what DuckDB spills; emptied by the next writer after a crash
 """
 
 import importlib.util
+import math
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,7 +24,7 @@ import pyarrow as pa
 
 from transforms.warehouse import catalog
 from transforms.warehouse.errors import WarehouseError
-from transforms.warehouse.lock import LOCK_FILE, WriteLock
+from transforms.warehouse.lock import LOCK_FILE, QUEUE_FILE, WriteLock
 from transforms.warehouse.retry import with_retry
 
 CATALOG_FILE = "catalog.sqlite"
@@ -43,6 +45,7 @@ _OWN_FILES = {
     JOURNAL_DIR,
     SPILL_DIR,
     LOCK_FILE,
+    QUEUE_FILE,
     f"{catalog.MARKER_FILE}.tmp",
 }
 
@@ -125,6 +128,37 @@ class Warehouse:
                 self.catalog_path,
                 "Restore the file, or build the warehouse again from the log.",
             ) from error
+
+    def wanted(self) -> bool:
+        """Whether another process waits to write; cheap enough for every turn of a loop."""
+        return self._lock is not None and self._lock.wanted()
+
+    def hand_over(
+        self,
+        max_wait: float = 10.0,
+        timeout: float = math.inf,
+        waiting: Callable[[], None] | None = None,
+    ) -> None:
+        """Let a waiting writer have the warehouse, then wait for it to come back.
+
+        Closes the connection and the lock; gives the waiter `max_wait` seconds to take it;
+        queues up again for at most `timeout` seconds (`waiting` is called meanwhile and may
+        raise to give up); connects and checks the tables as on opening. Everything read
+        before may have changed. Where it raises, the warehouse is closed.
+        """
+        self.require_writable()
+        if self._lock is None:
+            raise WarehouseError("the warehouse has no lock", self.path, "Open it again.")
+        self.disconnect()
+        self._lock.hand_over(max_wait, timeout, waiting)
+        try:
+            catalog.check_marker(self.path)
+            shutil.rmtree(self.path / SPILL_DIR, ignore_errors=True)
+            self.reconnect()
+            catalog.ensure_tables(self.connection, self.path)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the connection and let the next writer in."""

@@ -1,19 +1,25 @@
-"""One writer at a time: an advisory lock on a file of the warehouse folder.
+"""One writer at a time: advisory locks on two files of the warehouse folder.
 
 A run reads rows, computes changes and commits them. Two such runs at once would each
-commit changes against what the other has not seen, so a writer holds the lock for as long
-as it has the warehouse open. The kernel drops it when the process dies, kill -9 included.
+commit changes against what the other has not seen, so a writer holds DIR/write.lock for as
+long as it has the warehouse open. Who waits for it holds DIR/write.queue meanwhile, which
+tells the holder that it is wanted (a stream then hands the warehouse over). The kernel drops
+both locks when the process dies, kill -9 included.
 """
 
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from transforms.warehouse.errors import WarehouseError
 
 LOCK_FILE = "write.lock"
+QUEUE_FILE = "write.queue"
 _POLL_SECONDS = 0.05
+# Who has just handed over lets those that wait already go first: several of their polls.
+_YIELD_SECONDS = 5 * _POLL_SECONDS
 
 
 class WriteLock:
@@ -21,27 +27,20 @@ class WriteLock:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOCK_FILE
+        self._queue = folder / QUEUE_FILE
         self._fd: int | None = None
 
-    def acquire(self, timeout: float) -> None:
-        """Wait up to `timeout` seconds; WarehouseError names the process that holds it."""
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    def acquire(self, timeout: float, waiting: Callable[[], None] | None = None) -> None:
+        """Queue up for at most `timeout` seconds; WarehouseError names the process that holds it.
+
+        `waiting` is called at every look while someone else has it; it may raise to give up.
+        """
         deadline = time.monotonic() + timeout
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() < deadline:
-                    time.sleep(_POLL_SECONDS)
-                    continue
-                holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
-                os.close(fd)
-                raise WarehouseError(
-                    f"another process (id {holder}) is writing to this warehouse",
-                    self._path.parent,
-                    "Wait until it has finished, or open the warehouse read-only.",
-                ) from None
-            break
+        queue = self._locked(self._queue, deadline, waiting)
+        try:
+            fd = self._locked(self._path, deadline, waiting)
+        finally:
+            os.close(queue)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode("ascii"), 0)
         self._fd = fd
@@ -51,3 +50,79 @@ class WriteLock:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+    def wanted(self) -> bool:
+        """Whether another writer waits; some microseconds."""
+        fd = _open(self._queue)
+        try:
+            return not _try(fd, fcntl.LOCK_SH)
+        finally:
+            os.close(fd)
+
+    def hand_over(
+        self, max_wait: float, timeout: float, waiting: Callable[[], None] | None = None
+    ) -> None:
+        """Release, let the waiter take it (or go away) for `max_wait` seconds, acquire again.
+
+        Those that waited already come first, so that several writers take turns.
+        """
+        self.release()
+        deadline = time.monotonic() + max_wait
+        while self.wanted() and time.monotonic() < deadline:
+            if waiting is not None:
+                waiting()
+            time.sleep(_POLL_SECONDS)
+        time.sleep(_YIELD_SECONDS)
+        self.acquire(timeout, waiting)
+
+    def _locked(self, path: Path, deadline: float, waiting: Callable[[], None] | None) -> int:
+        """A descriptor that has `path` locked: the file that is there now, if it was replaced."""
+        fd = _open(path)
+        try:
+            while True:
+                if _try(fd, fcntl.LOCK_EX):
+                    if _same_file(fd, path):
+                        return fd
+                    os.close(fd)
+                    fd = _open(path)
+                    continue
+                if time.monotonic() >= deadline:
+                    raise self._busy()
+                if waiting is not None:
+                    waiting()
+                time.sleep(_POLL_SECONDS)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def _busy(self) -> WarehouseError:
+        try:
+            holder = self._path.read_text("ascii", "replace").strip()
+        except OSError:
+            holder = ""
+        return WarehouseError(
+            f"another process (id {holder or 'unknown'}) is writing to this warehouse",
+            self._path.parent,
+            "Wait until it has finished, or open the warehouse read-only.",
+        )
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+
+def _try(fd: int, mode: int) -> bool:
+    try:
+        fcntl.flock(fd, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _same_file(fd: int, path: Path) -> bool:
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    here = os.fstat(fd)
+    return (here.st_ino, here.st_dev) == (there.st_ino, there.st_dev)

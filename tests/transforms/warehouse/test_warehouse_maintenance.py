@@ -28,6 +28,8 @@ def test_small_files_are_merged_and_rows_stay(warehouse: Warehouse) -> None:
     assert not orphan.exists()
     assert read_table(warehouse, "messages").sort_by(order).equals(before)
     assert read_table(warehouse, "messages", at_version=then).num_rows == 12
+    # DuckLake's own `older_than` expires those of the same day.
+    assert maintain(warehouse, keep=timedelta(hours=1)).snapshots_expired == 0
     report = maintain(warehouse, keep=timedelta(0))
     assert report.snapshots_expired > 0
     assert live_files(warehouse) == 1

@@ -1,0 +1,1 @@
+"""Streaming measured: throughput, freshness, memory, restart, kills."""

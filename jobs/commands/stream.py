@@ -1,0 +1,110 @@
+"""`stream`."""
+
+import os
+import signal
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import orjson
+import typer
+
+from jobs.batch.ray_environment import prepare_ray_environment
+from jobs.commands.options import DEFAULT_WAREHOUSE, JsonOption, PipelineArg, WarehouseOption
+from jobs.errors import UsageError
+from pipelines.plan import Plan
+from pipelines.plan import plan as load_plan
+
+if TYPE_CHECKING:
+    from jobs.stream.stream import Stream
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("stream")(stream)
+
+
+def stream(
+    pipeline: PipelineArg,
+    source: Annotated[
+        list[str],
+        typer.Option(
+            "--source",
+            help="Folder, file or glob of JSON Lines that grow; "
+            "redis://HOST:PORT/DB?stream=NAME; kafka://HOST:PORT/TOPIC. May be repeated.",
+        ),
+    ],
+    warehouse: WarehouseOption = DEFAULT_WAREHOUSE,
+    until_idle: Annotated[
+        float | None,
+        typer.Option(
+            "--until-idle",
+            min=0.0,
+            help="End once the sources have been quiet so many seconds and all is built.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Parallel workers; default: CPUs.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Ray cluster; default: a local Ray.")
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option("--metrics-port", min=0, max=65535, help="Serve Prometheus metrics there."),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="A line on stderr around every commit.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Build memory from live logs; resumes where it stopped. SIGTERM drains and commits."""
+    plan = load_plan(pipeline)
+    _check_format(plan)
+    prepare_ray_environment(address)
+    # Ray, Beam, DuckDB and the models take seconds to import: after what can be wrong above.
+    from jobs.batch.ray_session import ray_session  # noqa: PLC0415
+    from jobs.stream.metrics import serve_metrics  # noqa: PLC0415
+    from jobs.stream.pulse import Pulse  # noqa: PLC0415
+    from jobs.stream.report import StreamReport  # noqa: PLC0415
+    from jobs.stream.stream import Stream, StreamRequest  # noqa: PLC0415
+    from transforms.sources.live.open_source import open_live_source  # noqa: PLC0415
+    from transforms.warehouse.connection import open_warehouse  # noqa: PLC0415
+    from transforms.warehouse.erasure import finish_pending_erasure  # noqa: PLC0415
+
+    count = workers or plan.runtime.workers or os.cpu_count() or 1
+    with ExitStack() as stack:
+        sources = [open_live_source(uri) for uri in dict.fromkeys(source)]
+        for opened_source in sources:
+            stack.callback(opened_source.close)
+        opened = stack.enter_context(open_warehouse(warehouse))
+        finish_pending_erasure(opened)
+        report = StreamReport()
+        metrics = serve_metrics(metrics_port) if metrics_port is not None else None
+        pulse = Pulse(opened.path, report, metrics, quiet=quiet)
+        stack.enter_context(ray_session(address, count))
+        request = StreamRequest(plan, sources, count, until_idle, verbose)
+        running = Stream(opened, request, report, pulse)
+        with _stopped_by_sigterm(running):
+            running.run()
+    if json_output:
+        print(orjson.dumps(report.to_json(), option=orjson.OPT_SORT_KEYS).decode())
+
+
+def _check_format(plan: Plan) -> None:
+    if plan.input.format != "jsonl":
+        raise UsageError(
+            f"pipeline '{plan.name}' reads format {plan.input.format}; a stream is JSON Lines, "
+            "one message a line. Set input.format to jsonl, or build it with `memoryflow run`."
+        )
+
+
+@contextmanager
+def _stopped_by_sigterm(running: "Stream") -> Generator[None]:
+    """SIGTERM asks the stream to stop in order."""
+    before = signal.signal(signal.SIGTERM, lambda *_: running.stop())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,62 @@
+"""The row that a job leaves in `runs`."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from pipelines.plan import Plan, plan_record, plan_spec
+from schemas.tables import TABLES
+
+RUNNING, DONE, LIVE = "running", "done", "live"
+"""`runs.status`: a partial commit; ended with everything committed; a stream under way that
+has every conversation as its plan would have it."""
+
+CURRENT = frozenset({DONE, LIVE})
+"""Statuses after which no conversation is behind the run's plan."""
+
+
+def _new_id(started: datetime) -> str:
+    return f"run_{started:%Y%m%dT%H%M%S}_{os.urandom(4).hex()}"
+
+
+@dataclass
+class RunRecord:
+    """A run under way.
+
+    Attributes:
+        job: run or stream.
+        plan: what it computes.
+        input: what it reads, for people.
+    """
+
+    job: str
+    plan: Plan
+    input: str
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    run_id: str = ""
+
+    def __post_init__(self) -> None:
+        self.run_id = self.run_id or _new_id(self.started)
+
+    def row(self, status: str, report: Mapping[str, Any]) -> pa.Table:
+        """The `runs` row as of now."""
+        row = {
+            "run_id": self.run_id,
+            "job": self.job,
+            "pipeline": self.plan.name,
+            "fingerprint": self.plan.fingerprint,
+            "plan": json.dumps(plan_record(self.plan), sort_keys=True),
+            "pipeline_spec": plan_spec(self.plan),
+            "input": self.input,
+            "started_at": self.started,
+            "finished_at": datetime.now(UTC),
+            "status": status,
+            "counters": orjson.dumps(report, option=orjson.OPT_SORT_KEYS).decode(),
+        }
+        return pa.Table.from_pylist([row], schema=TABLES["runs"].schema)

@@ -1,0 +1,1 @@
+"""`memoryflow stream`: live logs in, the same memory out."""

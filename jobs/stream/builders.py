@@ -1,0 +1,125 @@
+"""The stream's builders: Ray actors, and which of them are at work."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import ray
+from ray.exceptions import RayError
+
+from jobs.batch.models import embedder_counts, start_embedders
+from jobs.batch.workers import WorkerSetup, start_workers
+from jobs.errors import EngineError
+from jobs.stream.workers import Known, Piece, StreamWorker
+from operators.embedding.model_id import MODEL_ID
+from pipelines.plan import Plan
+from transforms.diff import ChangeSet
+from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
+
+_REMEMBERED = 20_000
+"""Vectors an embedder keeps in memory (30 MB): a stream lives long, and repeats are recent."""
+
+Counters = dict[str, dict[str, int]]
+
+
+class Builders(Protocol):
+    """Those who build pieces, a piece each at a time."""
+
+    @property
+    def idle(self) -> int:
+        """How many have no work."""
+        ...
+
+    @property
+    def busy(self) -> int:
+        """How many are at work."""
+        ...
+
+    def wait_ready(self) -> None:
+        """Until all have started."""
+        ...
+
+    def tell(self, known: Known) -> None:
+        """What pieces from now on are built against."""
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """Model calls answered and remembered, for the report."""
+        ...
+
+    def start(self, piece: Piece) -> None:
+        """Hand a piece to an idle one."""
+        ...
+
+    def finished(self, timeout: float) -> Iterator[tuple[Piece, Counters, tuple[ChangeSet, ...]]]:
+        """Pieces that have been built; waits up to `timeout` seconds for the first."""
+        ...
+
+
+class RayBuilders:
+    """Stream workers and the embedders behind them, as Ray actors."""
+
+    def __init__(self, warehouse: Warehouse, plan: Plan, workers: int, known: Known) -> None:
+        journal = warehouse.path / JOURNAL_DIR / MODEL_ID
+        embedders = plan.runtime.embedders or workers
+        self._embedders = start_embedders(embedders, journal, _REMEMBERED)
+        setup = WorkerSetup(plan, warehouse.path, known.tombstones, known.open_failures)
+        self._workers = start_workers(workers, setup, list(self._embedders), StreamWorker)
+        self._idle = list(self._workers)
+        self._running: dict[Any, tuple[Any, Any, Piece]] = {}
+        self.tell(known)
+
+    def wait_ready(self) -> None:
+        """Until all actors have started.
+
+        Raises:
+            EngineError: one does not start.
+        """
+        try:
+            ray.get([a.ready.remote() for a in (*self._embedders.values(), *self._workers)])
+        except RayError as error:
+            raise EngineError(f"the stream's workers do not start: {error}") from error
+
+    @property
+    def idle(self) -> int:
+        """Workers without work."""
+        return len(self._idle)
+
+    @property
+    def busy(self) -> int:
+        """Workers at work."""
+        return len(self._running)
+
+    def tell(self, known: Known) -> None:
+        """What pieces from now on are built against."""
+        self._known = ray.put(known)
+
+    def counts(self) -> Mapping[str, int]:
+        """Texts the embedders computed and texts they remembered."""
+        return embedder_counts(self._embedders)
+
+    def start(self, piece: Piece) -> None:
+        """Hand a piece to an idle worker."""
+        worker = self._idle.pop()
+        counters, changes = worker.build_piece.options(num_returns=2).remote(piece, [self._known])
+        self._running[counters] = (worker, changes, piece)
+
+    def finished(self, timeout: float) -> Iterator[tuple[Piece, Counters, tuple[ChangeSet, ...]]]:
+        """Pieces that have been built; waits up to `timeout` seconds for the first.
+
+        Raises:
+            EngineError: a piece cannot be built.
+        """
+        if not self._running:
+            return
+        done, _ = ray.wait(list(self._running), num_returns=1, timeout=timeout)
+        if done and len(self._running) > 1:
+            done, _ = ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
+        for ref in done:
+            worker, changes, piece = self._running.pop(ref)
+            try:
+                counters: Counters = ray.get(ref)
+                built: tuple[ChangeSet, ...] = ray.get(changes)
+            except RayError as error:
+                raise EngineError(f"new messages could not be built: {error}") from error
+            self._idle.append(worker)
+            yield piece, counters, built

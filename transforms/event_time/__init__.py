@@ -1,0 +1,1 @@
+"""Event time: watermarks, session windows, panes, lateness."""

@@ -1,0 +1,1 @@
+"""Live sources: logs that grow while they are read."""
