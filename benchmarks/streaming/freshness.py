@@ -13,9 +13,8 @@ import multiprocessing
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
-from benchmarks.streaming.live_log import live_order, read_lines
+from benchmarks.streaming.live_log import live_order, read_lines, repeated_log
 from benchmarks.streaming.process import streaming
 from transforms.warehouse.connection import open_warehouse
 
@@ -27,10 +26,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--set", default="locomo_dev")
+    parser.add_argument("--times", type=int, default=5, help="repeat the log so often")
     parser.add_argument("--rate", type=float, default=100.0, help="messages a second")
     parser.add_argument("--seconds", type=float, default=120.0, help="at most so long")
     arguments = parser.parse_args()
-    lines = live_order(read_lines(arguments.data / arguments.set / "messages.jsonl.gz"))
+    log = read_lines(arguments.data / arguments.set / "messages.jsonl.gz")
+    lines = live_order(repeated_log(log, arguments.times))
     lines = lines[: int(arguments.rate * arguments.seconds)]
     with tempfile.TemporaryDirectory(prefix="memoryflow-bench-") as scratch:
         delays = measure(lines, arguments.rate, Path(scratch))
@@ -50,16 +51,15 @@ def measure(lines: list[bytes], rate: float, folder: Path) -> list[float]:
     with streaming(source, warehouse, "--until-idle", "8") as stream:
         stream.wait_for("engine ready")
         context = multiprocessing.get_context("spawn")
-        queue = context.Queue()
-        reader = context.Process(target=watch, args=(warehouse, queue), daemon=True)
+        seen = folder / "seen.jsonl"
+        reader = context.Process(target=watch, args=(warehouse, seen), daemon=True)
         reader.start()
         written = write_paced(source / "live.jsonl", lines, rate)
         stream.finish()
         time.sleep(2 * _POLL_SECONDS)
         reader.terminate()
-    found: dict[tuple[str, str], float] = {}
-    while not queue.empty():
-        found.update(queue.get())
+    records = map(json.loads, seen.read_text().splitlines())
+    found = {(c, m): record["at"] for record in records for c, m in record["messages"]}
     return [found[key] - moment for key, moment in written.items()]
 
 
@@ -76,12 +76,15 @@ def write_paced(path: Path, lines: list[bytes], rate: float) -> dict[tuple[str, 
     return written
 
 
-def watch(warehouse: Path, queue: Any) -> None:
-    """Report messages as they become visible."""
+def watch(warehouse: Path, seen_file: Path) -> None:
+    """Note messages as they become visible."""
     seen: set[tuple[str, str]] = set()
     while not (warehouse / "memoryflow.json").exists():
         time.sleep(0.05)
-    with open_warehouse(warehouse, read_only=True, threads=1) as opened:
+    with (
+        open_warehouse(warehouse, read_only=True, threads=1) as opened,
+        seen_file.open("w", buffering=1) as out,
+    ):
         while True:
             started = time.time()
             rows = opened.rows("SELECT conversation_id, message_id FROM messages")
@@ -89,7 +92,7 @@ def watch(warehouse: Path, queue: Any) -> None:
             new = [key for key in rows if key not in seen]
             seen.update(new)
             if new:
-                queue.put(dict.fromkeys(new, now))
+                out.write(json.dumps({"at": now, "messages": new}) + "\n")
             time.sleep(max(0.0, started + _POLL_SECONDS - time.time()))
 
 

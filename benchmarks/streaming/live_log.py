@@ -42,6 +42,7 @@ def repeated_log(lines: list[bytes], times: int) -> list[bytes]:
         for line, moment in zip(lines, moments, strict=True):
             record = json.loads(line)
             record["conversation_id"] += f"-{turn}"
+            record["text"] += f" ({turn})"  # A text of its own, to be embedded.
             record["timestamp"] = (moment + turn * span).isoformat()
             out.append(json.dumps(record, ensure_ascii=False).encode())
     return out

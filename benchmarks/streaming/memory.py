@@ -28,7 +28,8 @@ def main() -> None:
     lines = read_lines(arguments.data / arguments.set / "messages.jsonl.gz")
     log = live_order(repeated_log(lines, arguments.times))
     with tempfile.TemporaryDirectory(prefix="memoryflow-bench-") as scratch:
-        samples = measure(log, Path(scratch))
+        samples, seconds = measure(log, Path(scratch))
+    print(f"{len(log):,} messages in {seconds:.0f} s, {len(log) / seconds:,.0f} a second")
     total = samples[-1][0]
     for part in range(10):
         inside = [m for count, m in samples if part <= 10 * count / (total + 1) < part + 1]
@@ -38,24 +39,25 @@ def main() -> None:
             )
     if arguments.plot is not None:
         title = f"memoryflow stream over {arguments.times} x {arguments.set}"
-        line_plot(arguments.plot, samples, title, "messages read", "PSS of all processes, MiB")
+        line_plot(arguments.plot, samples, title, "messages committed", "PSS of all processes, MiB")
 
 
-def measure(log: list[bytes], folder: Path) -> list[tuple[float, float]]:
-    """(messages read, MiB), once a second."""
+def measure(log: list[bytes], folder: Path) -> tuple[list[tuple[float, float]], float]:
+    """(messages committed, MiB), once a second, and the seconds from start-up to the end."""
     source = write_lines(folder / "log.jsonl", log)
     samples: list[tuple[float, float]] = []
     with streaming(source, folder / "w", "--until-idle", "1") as stream:
         stream.wait_for("engine ready")
         while stream.process.poll() is None:
             pulse = folder / "w" / "stream.json"
-            read = json.loads(pulse.read_bytes())["messages"] if pulse.exists() else 0
+            said = json.loads(pulse.read_bytes()) if pulse.exists() else {}
+            done = said.get("messages", 0) - said.get("in_flight_messages", 0)
             memory = tree_pss(stream.process.pid) / MEBIBYTE
             if memory:
-                samples.append((float(read), memory))
+                samples.append((float(done), memory))
             time.sleep(1.0)
-        stream.finish()
-    return samples[:-1]
+        seconds = stream.finish()
+    return samples[:-1], seconds
 
 
 if __name__ == "__main__":

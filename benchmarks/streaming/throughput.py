@@ -1,6 +1,6 @@
 """Sustained throughput of a stream against a batch run over the same log, in one run.
 
-    python -m benchmarks.streaming.throughput [--sets locomo_dev beam_dev]
+    python -m benchmarks.streaming.throughput [--sets locomo_dev beam_dev] [--times 10]
 
 The log is there when the stream starts, in live order (2% late, 1% twice): it reads as fast
 as it can. Both are timed from when the engine is up to the last commit, and both digests
@@ -11,7 +11,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks.streaming.live_log import live_order, read_lines, write_lines
+from benchmarks.streaming.live_log import live_order, read_lines, repeated_log, write_lines
 from benchmarks.streaming.process import batch, digest, streaming
 
 
@@ -20,13 +20,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--sets", nargs="*", default=["locomo_dev", "beam_dev"])
+    parser.add_argument("--times", type=int, default=1, help="repeat the log so often")
     arguments = parser.parse_args()
     print("| input | lines | batch s | stream s | stream / batch throughput | equal digest |")
     print("| --- | --- | --- | --- | --- | --- |", flush=True)
     for name in arguments.sets:
         with tempfile.TemporaryDirectory(prefix="memoryflow-bench-") as scratch:
-            log = arguments.data / name / "messages.jsonl.gz"
-            print(measure(name, live_order(read_lines(log)), Path(scratch)), flush=True)
+            log = read_lines(arguments.data / name / "messages.jsonl.gz")
+            lines = live_order(repeated_log(log, arguments.times) if arguments.times > 1 else log)
+            title = f"{arguments.times} x {name}" if arguments.times > 1 else name
+            print(measure(title, lines, Path(scratch)), flush=True)
 
 
 def measure(name: str, lines: list[bytes], folder: Path) -> str:

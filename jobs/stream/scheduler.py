@@ -51,6 +51,11 @@ class Scheduler:
         return not self._work
 
     @property
+    def blocked(self) -> bool:
+        """Whether all that waits to be built waits for a commit."""
+        return bool(self._work) and self._busy.issuperset(self._work)
+
+    @property
     def taken(self) -> dict[int, None]:
         """Tokens that have come as far as here and are not committed."""
         return self._taken

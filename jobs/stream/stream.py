@@ -31,7 +31,10 @@ from transforms.warehouse.maintenance import remove_orphans
 from transforms.warehouse.read import read_table
 
 _MEBIBYTE = 1024 * 1024
-_TICK_SECONDS = 0.05
+_WAIT_SECONDS = 0.05
+_TICK_SECONDS = 0.2
+"""What comes in so long goes to the runner together: a call costs it as much as many runs."""
+
 _ADVANCE_SECONDS = 0.5
 """The runner looks at every open session when the watermark moves."""
 
@@ -113,6 +116,7 @@ class Stream:
         self._stopping = False
         self._ticked = self._kept = self._advanced = self._turn = time.monotonic()
         self._tidied = False
+        self._unsent: list[SessionRun] = []
 
     def stop(self) -> None:
         """Take in what was read, commit, and return from `run`; may be called in a signal."""
@@ -179,16 +183,23 @@ class Stream:
 
     def _loop(self, runner: LiveRunner) -> None:
         while not self._stopping and not self._is_idle():
-            self._take(runner)
+            self._take()
             self._move_time(runner)
             self._build()
             self._keep_house()
 
     def _is_idle(self) -> bool:
         limit = self._request.until_idle
-        return limit is not None and time.monotonic() - self._intake.last_heard >= limit
+        if limit is None or time.monotonic() - self._intake.last_heard < limit:
+            return False
+        return not self._is_building(wait_for_panes=self._spec.early is not None)
 
-    def _take(self, runner: LiveRunner) -> None:
+    def _is_building(self, *, wait_for_panes: bool) -> bool:
+        """Whether anything is on its way; sessions that have not fired count on demand."""
+        under_way = not self._scheduler.empty or self._builders.busy or self._committer.waiting
+        return bool(under_way) or (wait_for_panes and self._delivery.oldest is not None)
+
+    def _take(self) -> None:
         """Read what is new, as far as there is room: that is the back-pressure."""
         room = int(self._spec.max_in_flight_mib * _MEBIBYTE) - self._delivery.bytes
         if room <= 0:
@@ -196,14 +207,21 @@ class Stream:
             self._release_oldest()
             return
         # While something is being built, its end is what to wait for.
-        taken = self._intake.take(room, 0.0 if self._builders.busy else _TICK_SECONDS)
+        taken = self._intake.take(room, 0.0 if self._builders.busy else _WAIT_SECONDS)
         self._report.read(taken.messages)
         self._committer.add_dead_letters(taken.dead_letters, self._known)
         self._release(taken.late)
-        # A partition that was idle may bring what is in time by its own clock and behind the
-        # watermark of the others. The runner would drop it; it is what a late pane would be.
-        runs = [run for run in taken.runs if not self._is_behind(run)]
-        self._release(run.token for run in taken.runs if self._is_behind(run))
+        self._unsent += taken.runs
+
+    def _send(self, runner: LiveRunner) -> None:
+        """Hand the runner what it will not drop.
+
+        A partition that was idle may bring what is in time by its own clock and behind the
+        watermark of the others. That is built at once: it is what a late pane would be.
+        """
+        runs = [run for run in self._unsent if not self._is_behind(run)]
+        self._release(run.token for run in self._unsent if self._is_behind(run))
+        self._unsent = []
         if runs:
             self._open.saw(runs)
             runner.send(runs)
@@ -236,6 +254,7 @@ class Stream:
             if watermark is not None:
                 runner.advance(watermark)
         if now - self._ticked >= _TICK_SECONDS:
+            self._send(runner)
             runner.tick(timedelta(seconds=now - self._ticked))
             self._ticked = now
         for pane in runner.panes():
@@ -256,7 +275,7 @@ class Stream:
 
     def _build(self) -> None:
         self._start_pieces()
-        self._take_built(_TICK_SECONDS)
+        self._take_built(_WAIT_SECONDS)
         self._start_pieces()
         self._commit_if_due()
 
@@ -272,11 +291,12 @@ class Stream:
             self._committer.add(piece, changes)
 
     def _commit_if_due(self) -> None:
-        """After the interval, or at once where nothing else is under way."""
+        """After the interval, or at once where a builder would have to wait for it."""
         if not self._committer.waiting:
             return
         waited = time.monotonic() - self._committer.last
-        if waited >= self._spec.commit_interval.total_seconds() or not self._builders.busy:
+        waited_for = self._builders.idle and (self._scheduler.blocked or not self._builders.busy)
+        if waited_for or waited >= self._spec.commit_interval.total_seconds():
             self._commit()
 
     def _commit(self, status: str | None = None) -> None:
@@ -322,7 +342,7 @@ class Stream:
     def _settle(self) -> None:
         """Finish what is being built and commit it."""
         while self._builders.busy:
-            self._take_built(_TICK_SECONDS)
+            self._take_built(_WAIT_SECONDS)
         if self._committer.waiting:
             self._commit()
 
@@ -341,6 +361,7 @@ class Stream:
         if self._stopping:
             self._drain(runner)
         else:
+            self._send(runner)
             for pane in runner.finish(_FINISH_SECONDS):
                 self._scheduler.add_pane(pane)
             self._release(self._delivery.waiting(self._scheduler.taken))  # None, as a rule.
@@ -365,6 +386,5 @@ class Stream:
     def _build_all(self, step: Callable[[], bool], *, until_delivered: bool = False) -> None:
         while step():
             self._build()
-            rest = self._delivery.messages if until_delivered else 0
-            if self._scheduler.empty and not self._builders.busy and not rest:
+            if not self._is_building(wait_for_panes=until_delivered):
                 return
