@@ -5,7 +5,9 @@ from jobs.sql import SqlError
 from jobs.why import UnknownIdError
 from pipelines.errors import PipelineError
 from transforms.apply_step import ModelUnavailableError
+from transforms.event_time.live_runner import LiveRunnerError
 from transforms.sources.errors import InputError
+from transforms.sources.live.protocol import SourceDownError
 from transforms.warehouse.errors import WarehouseError
 
 _USAGE = 2
@@ -15,6 +17,8 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (InputError, _USAGE),
     (SqlError, _USAGE),
     (UnknownIdError, _USAGE),
+    (SourceDownError, EngineError.exit_code),
+    (LiveRunnerError, EngineError.exit_code),
     (WarehouseError, EngineError.exit_code),
     (ModelUnavailableError, EngineError.exit_code),
 )

@@ -121,10 +121,25 @@ class SqlSession:
         return tree
 
 
-def run_sql(path: Path | str, query: str, *, as_json: bool = False) -> str:
-    """Result of one query as a table for people, or as a JSON array of objects."""
+def run_sql(path: Path | str, query: str, *, as_json: bool = False, as_lines: bool = False) -> str:
+    """Result of one query: a table for people, a JSON array of objects, or bare lines."""
     with SqlSession(path) as session:
-        return render(session.execute(query), as_json=as_json)
+        result = session.execute(query)
+    return bare_lines(result) if as_lines else render(result, as_json=as_json)
+
+
+def bare_lines(table: pa.Table) -> str:
+    """The only column of `table`, a value a line as it stands; raw input lines, for example.
+
+    Raises:
+        SqlError: there are several columns.
+    """
+    if table.num_columns != 1:
+        raise SqlError(f"--lines prints one column, the query has {table.num_columns}: name one.")
+    plain = map(_plain, table.column(0).to_pylist())
+    return "\n".join(
+        text if isinstance(text, str) else json.dumps(text, ensure_ascii=False) for text in plain
+    )
 
 
 def render(table: pa.Table, *, as_json: bool = False) -> str:

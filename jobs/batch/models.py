@@ -53,6 +53,8 @@ class ActorModels:
                 raise ModelUnavailableError(
                     f"an embedder actor died and could not be restarted: {error}"
                 ) from error
+            except (OSError, MemoryError) as error:  # Of the actor's machine, not of the text.
+                raise ModelUnavailableError(f"an embedder actor failed: {error}") from error
         return out
 
     def token_counts(self, texts: Sequence[str], model_id: str) -> Sequence[int]:

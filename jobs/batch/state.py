@@ -63,7 +63,7 @@ def _stale(
     """
     rows = warehouse.rows(
         "SELECT fingerprint, status FROM runs WHERE job IN ('run', 'stream') "
-        "ORDER BY started_at DESC, run_id"
+        "ORDER BY finished_at DESC, run_id"
     )
     for fingerprint, status in rows:
         if fingerprint != plan.fingerprint:

@@ -31,12 +31,15 @@ def sql(
     query: Annotated[str | None, typer.Argument(help="A SELECT; without it a shell.")] = None,
     warehouse: WarehouseOption = DEFAULT_WAREHOUSE,
     json_output: JsonOption = False,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="The only column as bare lines, e.g. raw input.")
+    ] = False,
 ) -> None:
     """Query the memory tables with SQL, read-only."""
     if query is None:
         shell(warehouse)
     else:
-        print(run_sql(warehouse, query, as_json=json_output))
+        print(run_sql(warehouse, query, as_json=json_output, as_lines=lines))
 
 
 def why(

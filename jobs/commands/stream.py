@@ -83,9 +83,10 @@ def stream(
         report = StreamReport()
         metrics = serve_metrics(metrics_port) if metrics_port is not None else None
         pulse = Pulse(opened.path, report, metrics, quiet=quiet)
-        stack.enter_context(ray_session(address, count))
         request = StreamRequest(plan, sources, count, until_idle, verbose)
         running = Stream(opened, request, report, pulse)
+        running.resume()
+        stack.enter_context(ray_session(address, count))
         with _stopped_by_sigterm(running):
             running.run()
     if json_output:

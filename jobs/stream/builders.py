@@ -1,6 +1,6 @@
 """The stream's builders: Ray actors, and which of them are at work."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import ray
@@ -25,8 +25,8 @@ class Builders(Protocol):
     """Those who build pieces, a piece each at a time."""
 
     @property
-    def idle(self) -> int:
-        """How many have no work."""
+    def idle(self) -> Sequence[int]:
+        """Numbers of those without work."""
         ...
 
     @property
@@ -46,7 +46,7 @@ class Builders(Protocol):
         """Model calls answered and remembered, for the report."""
         ...
 
-    def start(self, piece: Piece) -> None:
+    def start(self, builder: int, piece: Piece) -> None:
         """Hand a piece to an idle one."""
         ...
 
@@ -64,8 +64,8 @@ class RayBuilders:
         self._embedders = start_embedders(embedders, journal, _REMEMBERED)
         setup = WorkerSetup(plan, warehouse.path, known.tombstones, known.open_failures)
         self._workers = start_workers(workers, setup, list(self._embedders), StreamWorker)
-        self._idle = list(self._workers)
-        self._running: dict[Any, tuple[Any, Any, Piece]] = {}
+        self._idle = set(range(len(self._workers)))
+        self._running: dict[Any, tuple[int, Any, Piece]] = {}
         self.tell(known)
 
     def wait_ready(self) -> None:
@@ -80,9 +80,9 @@ class RayBuilders:
             raise EngineError(f"the stream's workers do not start: {error}") from error
 
     @property
-    def idle(self) -> int:
+    def idle(self) -> Sequence[int]:
         """Workers without work."""
-        return len(self._idle)
+        return sorted(self._idle)
 
     @property
     def busy(self) -> int:
@@ -97,11 +97,12 @@ class RayBuilders:
         """Texts the embedders computed and texts they remembered."""
         return embedder_counts(self._embedders)
 
-    def start(self, piece: Piece) -> None:
+    def start(self, builder: int, piece: Piece) -> None:
         """Hand a piece to an idle worker."""
-        worker = self._idle.pop()
-        counters, changes = worker.build_piece.options(num_returns=2).remote(piece, [self._known])
-        self._running[counters] = (worker, changes, piece)
+        self._idle.remove(builder)
+        call = self._workers[builder].build_piece.options(num_returns=2)
+        counters, changes = call.remote(piece, [self._known])
+        self._running[counters] = (builder, changes, piece)
 
     def finished(self, timeout: float) -> Iterator[tuple[Piece, Counters, tuple[ChangeSet, ...]]]:
         """Pieces that have been built; waits up to `timeout` seconds for the first.
@@ -115,11 +116,11 @@ class RayBuilders:
         if done and len(self._running) > 1:
             done, _ = ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
         for ref in done:
-            worker, changes, piece = self._running.pop(ref)
+            builder, changes, piece = self._running.pop(ref)
             try:
                 counters: Counters = ray.get(ref)
                 built: tuple[ChangeSet, ...] = ray.get(changes)
             except RayError as error:
                 raise EngineError(f"new messages could not be built: {error}") from error
-            self._idle.append(worker)
+            self._idle.add(builder)
             yield piece, counters, built

@@ -137,6 +137,7 @@ class Intake:
     def _poll(self, opened: _Open, room: int, timeout: float) -> Sequence[Polled]:
         now = time.monotonic()
         if now < opened.retry_at:
+            self.last_heard = now  # Down is not idle: what it holds is not known.
             time.sleep(min(timeout, opened.retry_at - now))
             return ()
         try:
@@ -147,7 +148,7 @@ class Intake:
             opened.trouble = str(error)
             opened.retry_at = now + opened.pause
             opened.pause = min(opened.pause * 2, 5.0)
-            self.last_heard = now  # Down is not idle: what it holds is not known.
+            self.last_heard = now
             return ()
         if opened.trouble is not None:
             _LOG.error("%s: back again", opened.source.name)
@@ -175,8 +176,8 @@ class Intake:
             self.last_heard = now
             self._watermark.heard(partition, clock.newest, now)
         if polled.closed:
+            # Its clock stays: a file may come back, and lateness must not depend on that.
             self._watermark.closed(partition)
-            del self._clocks[partition]
 
     def _parcels(
         self, messages: pa.Table, clock: PartitionClock, source: str, taken: Taken

@@ -80,8 +80,9 @@ class Pulse:
             self._said = now
             self._say(self._line())
 
-    def ended(self) -> None:
+    def ended(self, standing: Standing) -> None:
         """The stream has ended in order."""
+        self._standing = standing
         self._write("ended")
         report = self._report
         last = 0.0 if report.last_commit is None else report.last_commit - self._ready

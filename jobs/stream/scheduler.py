@@ -1,6 +1,7 @@
 """Which conversations are built next, and by how many at once."""
 
-from collections.abc import Collection, Iterable
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -14,6 +15,22 @@ from transforms.frame import Conversation
 
 _SMALLEST_PIECE = 50_000
 """Bytes below which the fixed cost of a build is not worth a worker of its own."""
+
+
+_MOST_CONVERSATIONS = 64
+_REMEMBERED = 20_000
+"""Conversations of which it is known who built them last."""
+
+
+@dataclass(frozen=True)
+class _Build:
+    """Who built a conversation last, and with which piece."""
+
+    builder: int | None
+    serial: int
+
+
+_UNKNOWN = _Build(None, 0)
 
 
 @dataclass
@@ -39,6 +56,9 @@ class Scheduler:
         self._busy: set[Conversation] = set()
         self._taken: dict[int, None] = {}
         self._stale: set[Conversation] = set()
+        self._serial = 0
+        self._builders: dict[Conversation, int] = {}  # Of the busy ones.
+        self._builds: OrderedDict[Conversation, _Build] = OrderedDict()
 
     @property
     def all_current(self) -> bool:
@@ -89,50 +109,77 @@ class Scheduler:
             self._stale.add(conversation)
             self._work.setdefault(conversation, _Work()).closing = True
 
-    def next_pieces(self, workers: int, max_size: int) -> list[Piece]:
-        """Work for up to `workers` idle workers, the oldest first, about evenly dealt."""
-        ready = [(c, w) for c, w in self._work.items() if c not in self._busy]
-        total = sum(work.size for _, work in ready)
-        target = min(max_size, max(_SMALLEST_PIECE, total // max(workers, 1)))
-        # Conversations without new messages cost as much as their recorded rows: a few at once.
-        most = max(1, len(ready) // max(workers, 1) + 1)
-        pieces: list[Piece] = []
-        group: list[tuple[Conversation, _Work]] = []
-        for conversation, work in ready:
-            if len(pieces) == workers:
-                break
-            group.append((conversation, work))
-            if sum(w.size for _, w in group) >= target or len(group) >= min(most, 64):
-                pieces.append(self._piece(group))
-                group = []
-        if group and len(pieces) < workers:
-            pieces.append(self._piece(group))
+    def next_pieces(self, idle: Sequence[int], max_size: int) -> list[tuple[int, Piece]]:
+        """Work for idle builders, the oldest first: (builder, piece).
+
+        A builder gets the conversations it built last, which it remembers, and new ones;
+        where there are none, those of a builder that is busy.
+        """
+        ready = {c: work for c, work in self._work.items() if c not in self._busy}
+        pieces: list[tuple[int, Piece]] = []
+        for place, builder in enumerate(idle):
+            group = self._group(ready, builder, len(idle) - place, max_size)
+            if group:
+                pieces.append((builder, self._piece(builder, group)))
+                for conversation in group:
+                    del ready[conversation]
         return pieces
+
+    def _group(
+        self, ready: Mapping[Conversation, _Work], builder: int, idle: int, max_size: int
+    ) -> list[Conversation]:
+        homes = {c: self._builds.get(c, _UNKNOWN).builder for c in ready}
+        own = [c for c, home in homes.items() if home == builder]
+        new = [c for c, home in homes.items() if home is None]
+        pool = [*own, *new[: -(-len(new) // idle)]] or list(ready)[: -(-len(ready) // idle)]
+        size = sum(work.size for work in ready.values()) // idle
+        target = min(max_size, max(_SMALLEST_PIECE, size))
+        group: list[Conversation] = []
+        taken = 0
+        for conversation in pool[:_MOST_CONVERSATIONS]:
+            group.append(conversation)
+            taken += ready[conversation].size
+            if taken >= target:
+                break
+        return group
 
     def committed(self, pieces: Collection[Piece]) -> None:
         """These have been committed: their conversations may be built again."""
         for piece in pieces:
             self._busy.difference_update(piece.conversations)
+            for conversation in piece.conversations:
+                self._builds[conversation] = _Build(self._builders.pop(conversation), piece.serial)
+                self._builds.move_to_end(conversation)
             self._stale.difference_update(piece.refreshed)
             for token in piece.tokens:
                 self._taken.pop(token, None)
+        while len(self._builds) > _REMEMBERED:
+            self._builds.popitem(last=False)
 
-    def _piece(self, group: list[tuple[Conversation, _Work]]) -> Piece:
+    def forget_builds(self) -> None:
+        """Another process may have written: nothing a builder remembers can be trusted."""
+        self._builds.clear()
+
+    def _piece(self, builder: int, conversations: Sequence[Conversation]) -> Piece:
         parcels: list[Parcel] = []
+        group = [(conversation, self._work.pop(conversation)) for conversation in conversations]
         for conversation, work in group:
-            del self._work[conversation]
             self._busy.add(conversation)
+            self._builders[conversation] = builder
             found = (self._delivery.parcel(token) for token in work.tokens)
             parcels += [parcel for parcel in found if parcel is not None]
         on_time = [parcel.rows for parcel in parcels if parcel.newest is None]
         deferred = {c for c, work in group if self._defer and not work.closing}
+        self._serial += 1
         return Piece(
             pa.concat_tables([TABLES["messages"].empty(), *on_time]),
-            tuple(conversation for conversation, _ in group),
+            tuple(conversations),
             _too_late([parcel for parcel in parcels if parcel.newest is not None]),
             tuple(conversation for conversation, work in group if work.closing),
             frozenset(deferred),
             tuple(parcel.token for parcel in parcels),
+            self._serial,
+            tuple(self._builds.get(c, _UNKNOWN).serial for c in conversations),
         )
 
 

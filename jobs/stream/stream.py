@@ -1,16 +1,16 @@
 """`memoryflow stream`: brings a warehouse up to date with live logs, for as long as they live."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from jobs.batch.state import load_state
 from jobs.run_record import RunRecord
 from jobs.stream.builders import Builders, RayBuilders
 from jobs.stream.committer import StreamCommitter, committed_marks
 from jobs.stream.delivery import Delivery
+from jobs.stream.housekeeper import Housekeeper
 from jobs.stream.intake import Intake, Tolerance
 from jobs.stream.open_sessions import OpenSessions, recorded_open_sessions
 from jobs.stream.pulse import Pulse, Standing
@@ -25,9 +25,7 @@ from transforms.event_time.open_runner import open_live_runner
 from transforms.event_time.runs import SessionRun
 from transforms.event_time.watermark import Watermark
 from transforms.sources.live.protocol import LiveSource
-from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
-from transforms.warehouse.housekeeping import HousekeepingPolicy, housekeep
-from transforms.warehouse.maintenance import remove_orphans
+from transforms.warehouse.connection import Warehouse
 from transforms.warehouse.read import read_table
 
 _MEBIBYTE = 1024 * 1024
@@ -114,8 +112,8 @@ class Stream:
         self._watermark = Watermark(self._spec.out_of_orderness, self._spec.idle_partition)
         self._open = OpenSessions(self._windowing.gap)
         self._stopping = False
-        self._ticked = self._kept = self._advanced = self._turn = time.monotonic()
-        self._tidied = False
+        self._ticked = self._advanced = self._turn = time.monotonic()
+        self._housekeeper = Housekeeper(warehouse, self._spec)
         self._unsent: list[SessionRun] = []
 
     def stop(self) -> None:
@@ -135,14 +133,14 @@ class Stream:
         runner = open_live_runner(self._spec.runner, self._windowing)
         try:
             runner.start()
-            self._intake = self._open_intake(runner)
+            self._reopen_sessions(runner)
             self._builders.wait_ready()
             self._intake.last_heard = time.monotonic()
             self._pulse.started()
             self._loop(runner)
             self._end(runner)
         except _StoppedWaitingError:
-            self._pulse.ended()  # All that was built had been committed.
+            self._pulse.ended(self._standing())  # All that was built had been committed.
         except BaseException:
             self._pulse.failed()
             raise
@@ -156,7 +154,12 @@ class Stream:
         self._committer.settled = not state.stale
         return Known(state.tombstones, state.open_failures)
 
-    def _open_intake(self, runner: LiveRunner) -> Intake:
+    def resume(self) -> None:
+        """Have the sources go on where they were committed; before `run`.
+
+        Raises:
+            SourceDownError, InputError: a source cannot be read.
+        """
         offsets = read_table(self._warehouse, "offsets")
         sources = self._request.sources
         marks = committed_marks(offsets, [source.name for source in sources])
@@ -167,8 +170,11 @@ class Stream:
             self._windowing.gap, self._spec.out_of_orderness, self._spec.allowed_lateness
         )
         limits = ParseLimits(max_text_chars=self._request.plan.input.max_text_chars)
-        intake = Intake(sources, marks, limits, tolerance, self._delivery, self._watermark)
+        self._intake = Intake(sources, marks, limits, tolerance, self._delivery, self._watermark)
         self._watermark.advance(time.monotonic())
+
+    def _reopen_sessions(self, runner: LiveRunner) -> None:
+        """Tell the runner of the sessions that were open at the last commit."""
         runs = recorded_open_sessions(
             self._warehouse,
             self._watermark.current,
@@ -177,7 +183,6 @@ class Stream:
         )
         self._open.saw(runs)
         runner.send(runs)
-        return intake
 
     # The loop --------------------------------------------------------------------------
 
@@ -282,8 +287,8 @@ class Stream:
     def _start_pieces(self) -> None:
         if self._builders.idle and not self._scheduler.empty:
             size = self._request.plan.runtime.slice_chars
-            for piece in self._scheduler.next_pieces(self._builders.idle, size):
-                self._builders.start(piece)
+            for builder, piece in self._scheduler.next_pieces(self._builders.idle, size):
+                self._builders.start(builder, piece)
 
     def _take_built(self, timeout: float) -> None:
         for piece, counters, changes in self._builders.finished(timeout):
@@ -295,7 +300,9 @@ class Stream:
         if not self._committer.waiting:
             return
         waited = time.monotonic() - self._committer.last
-        waited_for = self._builders.idle and (self._scheduler.blocked or not self._builders.busy)
+        waited_for = bool(self._builders.idle) and (
+            self._scheduler.blocked or not self._builders.busy
+        )
         if waited_for or waited >= self._spec.commit_interval.total_seconds():
             self._commit()
 
@@ -313,27 +320,21 @@ class Stream:
 
     def _keep_house(self) -> None:
         """Now and then: merge small files, let snapshots go, let another writer in."""
-        due = time.monotonic() - self._kept >= self._spec.housekeeping_interval.total_seconds()
+        due = self._housekeeper.due
         wanted = time.monotonic() - self._turn >= _TURN_SECONDS and self._warehouse.wanted()
         if not due and not wanted:
             return
         self._settle()
         if due:
-            self._tidy()
-            self._kept = time.monotonic()
+            self._housekeeper.tidy()
         if wanted:
             self._pulse.waiting("another process is writing")
             self._warehouse.hand_over(waiting=self._check_stop)
+            self._intake.last_heard = time.monotonic()  # Nobody listened meanwhile.
+            self._scheduler.forget_builds()
             self._known = self._load_known()
             self._builders.tell(self._known)
             self._turn = time.monotonic()
-
-    def _tidy(self) -> None:
-        self._drop_journal()
-        if not self._tidied:  # Of lives of this stream, or others, that were killed.
-            remove_orphans(self._warehouse)
-            self._tidied = True
-        housekeep(self._warehouse, self._policy(), datetime.now(UTC))
 
     def _check_stop(self) -> None:
         if self._stopping:
@@ -345,15 +346,6 @@ class Stream:
             self._take_built(_WAIT_SECONDS)
         if self._committer.waiting:
             self._commit()
-
-    def _drop_journal(self) -> None:
-        """All answered calls have been committed; the journal has nothing to add."""
-        shutil.rmtree(self._warehouse.path / JOURNAL_DIR, ignore_errors=True)
-
-    def _policy(self) -> HousekeepingPolicy:
-        return HousekeepingPolicy(
-            keep_every=self._spec.keep_every_snapshot, keep=self._spec.keep_snapshots
-        )
 
     # The end ---------------------------------------------------------------------------
 
@@ -369,8 +361,8 @@ class Stream:
         self._settle()
         self._report.add({"model_calls": self._builders.counts()})
         self._commit(status="done" if self._scheduler.empty else None)
-        self._drop_journal()
-        self._pulse.ended()
+        self._housekeeper.drop_journal()
+        self._pulse.ended(self._standing())
 
     def _drain(self, runner: LiveRunner) -> None:
         """Build what was read. Sessions stay open; what waits for their close is read again."""

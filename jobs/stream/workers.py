@@ -9,6 +9,7 @@ import ray
 from ray import ObjectRef
 
 from jobs.batch.workers import SliceWorker, WorkerSetup
+from jobs.stream.remembered import RememberedRows
 from transforms.diff import ChangeSet
 from transforms.event_time.lateness import TooLate
 from transforms.frame import Conversation
@@ -33,6 +34,9 @@ class Piece:
         too_late: messages that came later than allowed.
         deferred: conversations whose steps over the whole conversation wait.
         tokens: parcels in it, for the books.
+        serial: number of this piece, unlike any other's of the stream.
+        built_by: serial of the committed piece that built each conversation last, in the
+            order of `conversations`; 0 where that is not known.
     """
 
     incoming: pa.Table
@@ -41,6 +45,8 @@ class Piece:
     refreshed: tuple[Conversation, ...]
     deferred: frozenset[Conversation]
     tokens: tuple[int, ...]
+    serial: int
+    built_by: tuple[int, ...]
 
 
 class StreamWorker(SliceWorker):
@@ -49,16 +55,19 @@ class StreamWorker(SliceWorker):
     def __init__(self, setup: WorkerSetup, embedders: list[str]) -> None:
         super().__init__(setup, embedders)
         self._known: tuple[str, Known] | None = None
+        assert self._recorded is not None, "a stream's warehouse is there when its workers start"
+        self._rows = RememberedRows(self._recorded)
 
     def build_piece(
         self, piece: Piece, known: Sequence["ObjectRef[Any]"]
     ) -> tuple[dict[str, dict[str, int]], tuple[ChangeSet, ...]]:
         """Counters and changes. `known` is one reference, in a list so that Ray leaves it be."""
         facts = self._recall(known[0])
+        self._rows.expect(dict(zip(piece.conversations, piece.built_by, strict=True)))
         result = self._build_slice(
             piece.incoming,
             piece.refreshed,
-            self._recorded,
+            self._rows,
             self._setup.plan.steps,
             self._models,
             facts.tombstones,
@@ -66,6 +75,7 @@ class StreamWorker(SliceWorker):
             piece.too_late,
             piece.deferred,
         )
+        self._rows.remember(piece.conversations, piece.serial, result.changes)
         return result.counters, result.changes
 
     def _recall(self, reference: "ObjectRef[Any]") -> Known:

@@ -1,5 +1,6 @@
 """Hosts the embedder for many callers: computes each distinct text once, remembers the answers."""
 
+import logging
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from operators.embedding.journal import VectorJournal
 from operators.vectors import matrix
 from schemas.ids import content_hash
 
+_LOG = logging.getLogger(__name__)
 REMEMBERED = 100_000  # Vectors kept in memory: 150 MB at 384 dimensions.
 
 
@@ -71,8 +73,7 @@ class EmbedderHost:
         new = {h: t for h, t in zip(hashes, texts, strict=True) if h not in self._answers}
         if new:
             vectors = self._embedder.embed(list(new.values()))
-            if self._journal is not None:
-                self._journal.append(list(new), vectors)
+            self._write_down(list(new), vectors)
             for text_hash, vector in zip(new, vectors, strict=True):
                 self._remember(text_hash, vector)
         self._computed += len(new)
@@ -91,6 +92,16 @@ class EmbedderHost:
         """Take recorded answers in, so that they are not computed again."""
         for text_hash, vector in zip(hashes, matrix(vectors), strict=True):
             self._remember(text_hash, vector)
+
+    def _write_down(self, hashes: list[str], vectors: Vectors) -> None:
+        """Journal answers; without it they are only paid again if the process is killed."""
+        if self._journal is None:
+            return
+        try:
+            self._journal.append(hashes, vectors)
+        except OSError as error:
+            _LOG.error("answers are not journaled any more: %s", error)
+            self._journal = None
 
     def _recall(self, hashes: list[str]) -> Vectors:
         out = np.empty((len(hashes), self._embedder.dimension), np.float32)

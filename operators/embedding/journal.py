@@ -4,6 +4,7 @@ A run that is killed between two commits finds the answers again and pays for no
 Records are of one size, so a half-written last record is simply not a record.
 """
 
+import errno
 import os
 import zlib
 from collections.abc import Iterator
@@ -38,7 +39,11 @@ class VectorJournal:
             yield from self._read(path)
 
     def append(self, hashes: list[str], vectors: Vectors) -> None:
-        """Write and hand to the operating system: a killed process loses nothing of it."""
+        """Write and hand to the operating system: a killed process loses nothing of it.
+
+        Raises:
+            OSError: it cannot be written, or only in part.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         data = bytearray()
         for text_hash, vector in zip(hashes, vectors, strict=True):
@@ -46,7 +51,8 @@ class VectorJournal:
             data += body + zlib.crc32(body).to_bytes(_CHECK_BYTES, "little")
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(descriptor, data)
+            if os.write(descriptor, data) < len(data):
+                raise OSError(errno.ENOSPC, "the journal is written only in part", str(self._path))
         finally:
             os.close(descriptor)
 

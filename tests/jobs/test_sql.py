@@ -169,3 +169,11 @@ def test_shell_ends_with_the_input(filled: Path) -> None:
         raise EOFError
 
     shell(filled, read_line=end, out=io.StringIO())
+
+
+def test_lines_are_the_bare_values(filled: Path) -> None:
+    lines = run_sql(filled, "SELECT text FROM messages ORDER BY text", as_lines=True)
+    rows = json.loads(run_sql(filled, "SELECT text FROM messages ORDER BY text", as_json=True))
+    assert lines == "\n".join(row["text"] for row in rows)
+    with pytest.raises(SqlError, match="one column"):
+        run_sql(filled, "SELECT text, speaker FROM messages", as_lines=True)

@@ -1,8 +1,9 @@
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.entity_index import EntityIndex, normalise
 from schemas.ids import content_id
+from tests.effort import examples
 from tests.operators.samples import HashModels, at, fact, message, table
 
 
@@ -104,7 +105,7 @@ def test_normal_form():
     assert normalise("'s") == "'s"
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     st.lists(st.sampled_from(["Zoe", "zoe", "Zoe Hall", "Zoe Kent", "Ben's", "Ben"]), max_size=12),
     st.randoms(),

@@ -3,7 +3,7 @@ import statistics
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.memtree import (
@@ -15,6 +15,7 @@ from operators.memtree import (
     Sentence,
 )
 from schemas.ids import content_id
+from tests.effort import examples
 from tests.operators.samples import WORDS, HashModels, at, fact, table
 from tests.reference.memtree_oracle import memtree
 
@@ -37,7 +38,7 @@ def as_oracle(tree: MemTree):
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.integers(0, 60), max_size=150), st.randoms())
 def test_any_insertion_order_equals_the_oracle(times, rng):
     leaves = [leaf(number, when) for number, when in enumerate(times)]
@@ -206,7 +207,6 @@ def test_a_sentence_beyond_the_limit_is_cut_at_a_word():
     assert summary("word " * 40, limit=40) == "word word word word word word word…"
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("abc deé'1", max_size=60), min_size=1, max_size=12), st.integers(40, 90))
 def test_summaries_are_bounded_and_made_of_the_childrens_sentences(texts, limit):
     node = [Sentence.of(text) for text in texts]

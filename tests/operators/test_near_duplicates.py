@@ -2,12 +2,13 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.near_duplicates import NearDuplicates
 from operators.statements import exact_form, guard
 from schemas.ids import content_id
+from tests.effort import examples
 from tests.operators.samples import HashModels, at, embeddings, fact, says, shuffled, table
 
 
@@ -130,7 +131,7 @@ def test_a_missing_vector_names_the_step_to_add():
         NearDuplicates().run(tables, HashModels())
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 80)), max_size=25), st.randoms())
 def test_any_order_gives_the_same_and_equals_a_plain_loop(points, rng):
     rows = [fact(f"m{n:02}", minute, f"tea {'a' * n}") for n, (minute, _) in enumerate(points)]

@@ -1,7 +1,8 @@
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.supersession import Supersession
+from tests.effort import examples
 from tests.operators.samples import HashModels, at, fact, says, table
 from tests.reference.supersession_oracle import validity
 
@@ -93,7 +94,7 @@ said = st.tuples(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.lists(said, max_size=14), st.randoms())
 def test_any_insertion_order_equals_the_oracle(statements, rng):
     rows = [

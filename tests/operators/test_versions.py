@@ -2,11 +2,12 @@ import random
 from collections import defaultdict
 
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.versions import resolve_versions
 from schemas.tables import TABLES
+from tests.effort import examples
 
 SCHEMA = TABLES["messages"].schema
 Row = dict[str, object]
@@ -104,7 +105,7 @@ VERSIONS = st.builds(
 
 
 @given(st.lists(VERSIONS, max_size=12), st.randoms(use_true_random=False), st.integers(0, 12))
-@settings(max_examples=150, deadline=None)
+@examples(80)
 def test_equals_the_oracle_in_any_order_and_any_batching(
     rows: list[Row], rng: random.Random, cut: int
 ) -> None:

@@ -32,9 +32,9 @@ TIMES = st.integers(0, 40).map(lambda hours: START + timedelta(hours=3 * hours))
 
 
 @st.composite
-def messages(draw: st.DrawFn, size: int = 12) -> list[Message]:
+def messages(draw: st.DrawFn, size: int = 12, least: int = 1) -> list[Message]:
     """Messages of two conversations, with corrections and repeats."""
-    count = draw(st.integers(1, size))
+    count = draw(st.integers(least, size))
     return [draw(one_message()) for _ in range(count)]
 
 

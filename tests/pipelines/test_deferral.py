@@ -5,7 +5,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.vectors import text_hash
@@ -13,6 +13,7 @@ from pipelines.deferral import consolidation_start
 from pipelines.slice_build import SliceResult, build_slice
 from pipelines.slice_changes import DEFERRED, WHOLE_PLAN
 from schemas.message import Message
+from tests.effort import examples
 from tests.pipelines.logs import START, TEXTS, messages, parsed
 from tests.pipelines.test_function_of_the_log import STORY, models, shipped
 from tests.reference.memory_store import MemoryStore, Row
@@ -84,17 +85,17 @@ def batches(draw: st.DrawFn) -> Batches:
 
 
 @given(batches())
-@settings(max_examples=15)
+@examples(7)
 def test_however_it_waited_a_full_build_gives_what_one_build_gives(pieces):
-    store, log = MemoryStore(), []
+    store, log, expected = MemoryStore(), [], MemoryStore()
     for batch, defer in pieces:
         log += batch
         result = build(store, batch, defer)
         assert result.deferred <= set(defer)
         assert_resolved(store)
-        assert facts(store) == facts(in_one(log))
+        expected = in_one(log)
+        assert facts(store) == facts(expected)
         assert put_off(store) >= result.deferred
-    expected = in_one(log)
     assert consolidated(store).content() == expected.content()
     assert store.rows["stamps"] == expected.rows["stamps"]
     assert build(store, log, BOTH, BOTH).changes == ()

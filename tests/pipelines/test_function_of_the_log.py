@@ -4,7 +4,7 @@ from functools import cache
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.local_models import LocalModels
@@ -13,6 +13,7 @@ from operators.embedding.minilm import MiniLm
 from pipelines.plan import Plan, plan
 from pipelines.slice_build import build_slice
 from schemas.message import Message
+from tests.effort import examples
 from tests.pipelines.logs import messages, parsed
 from tests.reference.memory_store import MemoryStore
 
@@ -42,14 +43,14 @@ def build_once(batch: list[Message], store: MemoryStore, using: Plan | None = No
 
 
 @given(messages(), st.randoms(use_true_random=False))
-@settings(max_examples=12)
+@examples(8)
 def test_the_order_of_arrival_does_not_matter(log, random):
     shuffled = random.sample(log, len(log))
     assert build([shuffled]).content() == build([log]).content()
 
 
 @given(messages(), st.lists(st.integers(0, 12), max_size=4))
-@settings(max_examples=12)
+@examples(8)
 def test_increments_give_what_one_run_gives(log, cuts):
     edges = sorted({0, len(log), *(min(cut, len(log)) for cut in cuts)})
     batches = [log[a:b] for a, b in pairwise(edges)]
@@ -57,7 +58,7 @@ def test_increments_give_what_one_run_gives(log, cuts):
 
 
 @given(messages())
-@settings(max_examples=8)
+@examples(6)
 def test_running_again_changes_nothing(log):
     store = build([log])
     again = build_once(log, store)
@@ -66,7 +67,7 @@ def test_running_again_changes_nothing(log):
 
 
 @given(messages())
-@settings(max_examples=8)
+@examples(6)
 def test_every_memory_resolves_to_messages_that_exist(log):
     rows = build([log]).rows
     known = {
@@ -88,7 +89,7 @@ def test_every_memory_resolves_to_messages_that_exist(log):
 
 
 @given(messages())
-@settings(max_examples=6)
+@examples(6)
 def test_other_conversations_are_not_touched(log):
     store = build([log])
     only = [m for m in log if m.conversation_id == "walks"]

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Sequence
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from operators.parse.jsonl import parse_jsonl
 from pipelines.slice_build import SliceResult, build_slice
 from schemas.message import Message
 from schemas.tombstones import dead_letter_tombstone, tombstone_id
+from tests.effort import examples
 from tests.pipelines.logs import START, messages, parsed
 from tests.pipelines.test_function_of_the_log import STORY, models, shipped
 from tests.reference.memory_store import MemoryStore
@@ -118,7 +119,7 @@ def test_without_late_messages_nothing_is_counted():
 
 
 @given(messages(), messages())
-@settings(max_examples=8)
+@examples(6)
 def test_dead_letters_taken_in_give_the_memory_of_the_whole_log(log, more):
     store, expected = MemoryStore(), MemoryStore()
     counted(build(store, log, too_late=more))

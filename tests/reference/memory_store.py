@@ -1,6 +1,6 @@
 """A warehouse of plain Python rows: what a commit must do, without DuckLake."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pyarrow as pa
 
@@ -8,10 +8,24 @@ from schemas.tables import TABLES
 from transforms.warehouse.commit import ChangeSet
 
 Row = dict[str, object]
+Content = dict[str, set[tuple[object, ...]]]
 
 
 def frozen(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
+
+
+def content_of(rows: Callable[[str], Iterable[Row]]) -> Content:
+    """Content columns of the memory tables; no row is there twice."""
+    content: Content = {}
+    for name, table in TABLES.items():
+        if not table.bookkeeping:
+            found = [
+                tuple(frozen(row[column]) for column in table.content_columns) for row in rows(name)
+            ]
+            content[name] = set(found)
+            assert len(content[name]) == len(found), f"{name}: the same row twice"
+    return content
 
 
 class MemoryStore:
@@ -44,16 +58,9 @@ class MemoryStore:
         table = pa.Table.from_pylist(rows, schema=TABLES[name].schema)
         return table if columns is None else table.select(list(columns))
 
-    def content(self) -> dict[str, set[tuple[object, ...]]]:
+    def content(self) -> Content:
         """Content columns of the memory tables: what a digest is over."""
-        return {
-            name: {
-                tuple(frozen(row[column]) for column in table.content_columns)
-                for row in self.rows[name].values()
-            }
-            for name, table in TABLES.items()
-            if not table.bookkeeping
-        }
+        return content_of(lambda name: self.rows[name].values())
 
     def _delete(self, table: str, key: Row) -> None:
         matching = [

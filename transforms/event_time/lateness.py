@@ -24,8 +24,8 @@ _PLAIN_FIELDS = (
     *("seq", "revision", "role", "tenant"),
 )
 _BACKFILL = (
-    "memoryflow sql --warehouse DIR --json "
-    "\"SELECT raw FROM dead_letters WHERE reason = 'too_late'\" | jq -r '.[].raw' > late.jsonl; "
+    "memoryflow sql --warehouse DIR --lines "
+    "\"SELECT raw FROM dead_letters WHERE reason = 'too_late'\" > late.jsonl && "
     "memoryflow run PIPELINE --input late.jsonl --warehouse DIR"
 )
 

@@ -18,8 +18,9 @@ def thin_snapshots(
 ) -> int:
     """Expire snapshots by age; returns how many.
 
-    Younger than `keep_every`: all stay. Older: the last of each hour (UTC) stays. Older than
-    `keep`: none stays. The current one always stays. `most` bounds what one call does, oldest
+    What was the current one within `keep_every` stays, so that a reader that has just begun is
+    not overtaken. Of the rest the last of each hour (UTC) stays until it is older than `keep`.
+    The current one always stays. `most` bounds what one call does, oldest
     first; the next call goes on. Files are scheduled for removal, not removed.
     Raises ValueError for a `now` without time zone.
     """
@@ -42,9 +43,9 @@ def _superfluous(warehouse: Warehouse, all_from: datetime, hourly_from: datetime
     rows = warehouse.rows(
         "WITH s AS (SELECT snapshot_id AS id, snapshot_time::TIMESTAMPTZ AS made "
         f"FROM {METADATA}.ducklake_snapshot) "
-        "SELECT id FROM (SELECT *, max(id) OVER () AS newest, "
+        "SELECT id FROM (SELECT *, lead(made) OVER (ORDER BY id) AS superseded, "
         "max(id) OVER (PARTITION BY date_trunc('hour', made)) AS last_of_hour FROM s) "
-        "WHERE id <> newest AND made < ? AND (id <> last_of_hour OR made < ?) ORDER BY id",
+        "WHERE superseded < ? AND (id <> last_of_hour OR made < ?) ORDER BY id",
         [all_from, hourly_from],
     )
     return [int(row[0]) for row in rows]

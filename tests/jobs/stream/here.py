@@ -9,6 +9,7 @@ from jobs.digest import digest
 from jobs.local_models import LocalModels
 from jobs.stream.builders import Counters
 from jobs.stream.pulse import Pulse
+from jobs.stream.remembered import RememberedRows
 from jobs.stream.report import StreamReport
 from jobs.stream.stream import Stream, StreamRequest
 from jobs.stream.workers import Known, Piece
@@ -18,6 +19,7 @@ from operators.parse.jsonl import parse_jsonl
 from pipelines.plan import Plan, plan
 from pipelines.slice_build import build_slice
 from tests.jobs.builds import pipeline_copy
+from tests.reference.memory_store import Content, MemoryStore, content_of
 from transforms.diff import ChangeSet
 from transforms.sources.live.open_source import open_live_source
 from transforms.warehouse.commit import commit
@@ -45,11 +47,11 @@ class HereBuilders:
     """One builder, which works while it is waited for."""
 
     def __init__(self, warehouse: Warehouse, plan: Plan, workers: int, known: Known) -> None:
-        self._recorded = Recorded(warehouse)
+        self._rows = RememberedRows(Recorded(warehouse))
         self._plan = plan
         self._known = known
         self._pieces: list[Piece] = []
-        self.idle = 1
+        self.idle = [0]
 
     @property
     def busy(self) -> int:
@@ -61,19 +63,20 @@ class HereBuilders:
     def tell(self, known: Known) -> None:
         self._known = known
 
-    def start(self, piece: Piece) -> None:
+    def start(self, builder: int, piece: Piece) -> None:
         self._pieces.append(piece)
-        self.idle = 0
+        self.idle = []
 
     def counts(self) -> dict[str, int]:
         return {}
 
     def finished(self, timeout: float) -> Iterator[tuple[Piece, Counters, tuple[ChangeSet, ...]]]:
         for piece in self._pieces:
+            self._rows.expect(dict(zip(piece.conversations, piece.built_by, strict=True)))
             result = build_slice(
                 piece.incoming,
                 piece.refreshed,
-                self._recorded,
+                self._rows,
                 self._plan.steps,
                 models(),
                 self._known.tombstones,
@@ -81,7 +84,8 @@ class HereBuilders:
                 piece.too_late,
                 piece.deferred,
             )
-            self.idle = 1
+            self._rows.remember(piece.conversations, piece.serial, result.changes)
+            self.idle = [0]
             yield piece, result.counters, result.changes
         self._pieces.clear()
 
@@ -103,13 +107,22 @@ def stream_here(
     warehouse: Path, sources: Sequence[str], using: Plan, until_idle: float = 0.3
 ) -> StreamReport:
     """What `memoryflow stream --until-idle` does."""
+    with open_warehouse(warehouse) as opened:
+        return stream_in(opened, sources, using, until_idle)
+
+
+def stream_in(
+    opened: Warehouse, sources: Sequence[str], using: Plan, until_idle: float = 0.3
+) -> StreamReport:
+    """A stream of its own over a warehouse that is open already, which is half its cost."""
     report = StreamReport()
     opened_sources = [open_live_source(uri) for uri in sources]
     try:
-        with open_warehouse(warehouse) as opened:
-            pulse = Pulse(warehouse, report, None, quiet=True)
-            request = StreamRequest(using, opened_sources, 1, until_idle)
-            Stream(opened, request, report, pulse, HereBuilders).run()
+        pulse = Pulse(opened.path, report, None, quiet=True)
+        request = StreamRequest(using, opened_sources, 1, until_idle)
+        stream = Stream(opened, request, report, pulse, HereBuilders)
+        stream.resume()
+        stream.run()
     finally:
         for source in opened_sources:
             source.close()
@@ -118,18 +131,36 @@ def stream_here(
 
 def batch_here(warehouse: Path, lines: Sequence[bytes], using: Plan) -> None:
     """What one batch run does with these lines."""
-    parsed = parse_jsonl(enumerate(lines, 1), "batch")
     with open_warehouse(warehouse) as opened:
-        letters = read_table(opened, "dead_letters", ["dead_letter_id"], where="step <> 'read'")
-        result = build_slice(
-            parsed.messages,
-            [],
-            Recorded(opened),
-            using.steps,
-            models(),
-            open_failures=frozenset(letters["dead_letter_id"].to_pylist()),
-        )
-        commit(opened, result.changes)
+        batch_in(opened, lines, using)
+
+
+def batch_in(opened: Warehouse, lines: Sequence[bytes], using: Plan) -> None:
+    """What one batch run does with these lines, in a warehouse that is open already."""
+    parsed = parse_jsonl(enumerate(lines, 1), "batch")
+    letters = read_table(opened, "dead_letters", ["dead_letter_id"], where="step <> 'read'")
+    result = build_slice(
+        parsed.messages,
+        [],
+        Recorded(opened),
+        using.steps,
+        models(),
+        open_failures=frozenset(letters["dead_letter_id"].to_pylist()),
+    )
+    commit(opened, result.changes)
+
+
+def content_in(opened: Warehouse) -> Content:
+    """What the digest of this warehouse is over."""
+    return content_of(lambda name: read_table(opened, name).to_pylist())
+
+
+def batch_content(lines: Sequence[bytes], using: Plan) -> Content:
+    """What the digest of a new warehouse would be over, after one batch run."""
+    store = MemoryStore()
+    parsed = parse_jsonl(enumerate(lines, 1), "batch")
+    store.apply(build_slice(parsed.messages, [], store, using.steps, models()).changes)
+    return store.content()
 
 
 def digest_at(warehouse: Path) -> dict[str, Any]:

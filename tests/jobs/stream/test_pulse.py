@@ -48,7 +48,7 @@ def test_states(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert content(tmp_path)["state"] == "waiting"
     pulse.beat(lambda: STANDING)
     assert content(tmp_path)["state"] == "running"
-    pulse.ended()
+    pulse.ended(Standing())
     assert content(tmp_path)["state"] == "ended"
 
     said = capsys.readouterr().err
@@ -72,7 +72,7 @@ def test_cannot_be_written(tmp_path: Path, obstacle: str, caplog: pytest.LogCapt
 
     pulse.started()
     pulse.beat(lambda: STANDING)
-    pulse.ended()
+    pulse.ended(Standing())
 
     assert [r.levelname for r in caplog.records] == ["ERROR"], "said once, not every second"
     assert "out of date" in caplog.text

@@ -3,7 +3,7 @@
 import numpy as np
 import onnxruntime
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.embedding.minilm import MiniLm
@@ -11,6 +11,7 @@ from operators.embedding.model_graph import build_graph, read_tensors
 from operators.embedding.model_id import DIMENSION, MAX_TOKENS
 from operators.embedding.package_files import package_file
 from operators.embedding.tokens import MiniLmTokens
+from tests.effort import examples
 
 TEXTS = [
     "Ada moved to Lisbon in May.",
@@ -38,7 +39,7 @@ def test_no_texts(embedder: MiniLm) -> None:
     assert embedder.embed([]).shape == (0, DIMENSION)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.permutations(TEXTS), st.integers(1, len(TEXTS)))
 def test_vector_does_not_depend_on_its_batch(texts: list[str], size: int) -> None:
     embedder = _shared()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.extract.rule_facts import RuleFacts
@@ -15,6 +15,7 @@ from operators.extract.sentences import split_units
 from operators.two_turn_cells import TwoTurnCells
 from schemas.ids import content_hash, content_id
 from schemas.tables import TABLES
+from tests.effort import examples
 
 NOON = datetime(2023, 5, 8, 12, tzinfo=UTC)
 
@@ -257,7 +258,7 @@ CHARACTERS = st.text(
 
 
 @given(CHARACTERS)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_units_cover_any_text(text: str) -> None:
     units = split_units(text)
     assert all(a.end <= b.start for a, b in pairwise(units))
@@ -268,7 +269,7 @@ def test_units_cover_any_text(text: str) -> None:
 @given(
     st.lists(CHARACTERS.map(lambda t: t.encode("utf-8", "ignore").decode()), min_size=1, max_size=4)
 )
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_any_text_goes_through(said: list[str]) -> None:
     table = messages(*((("Nora", "Sam", "user")[i % 3], text) for i, text in enumerate(said)))
     for row in run(table).to_pylist():

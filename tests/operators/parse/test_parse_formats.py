@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.parse.base import Adapter, AdapterOptions, FileContext, Parsed
@@ -10,6 +10,7 @@ from operators.parse.formats import FORMATS, parse_items
 from operators.parse.locomo import session_time
 from operators.parse.longmemeval import haystack_time
 from operators.parse.slack_export import SlackExportAdapter
+from tests.effort import examples
 
 ADAPTED = [name for name, f in FORMATS.items() if f.adapter is not None]
 
@@ -357,6 +358,6 @@ JSON = st.recursive(
 
 @pytest.mark.parametrize("name", ADAPTED)
 @given(item=JSON)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_no_json_breaks_an_adapter(name: str, item: object) -> None:
     assert parse(name, item).messages.equals(parse(name, item).messages)

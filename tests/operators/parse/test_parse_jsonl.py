@@ -5,7 +5,7 @@ import duckdb
 import orjson
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.parse.base import MAX_RAW_BYTES, Parsed, ParseLimits
@@ -15,6 +15,7 @@ from operators.parse.timestamps import TimestampError, epoch_timestamp, parse_ti
 from schemas.ids import content_id
 from schemas.message import Message
 from schemas.tables import TABLES
+from tests.effort import examples
 
 GOOD = {
     "conversation_id": "c1",
@@ -263,7 +264,7 @@ def records(draw: st.DrawFn) -> dict[str, object]:
 
 
 @given(records())
-@settings(max_examples=400, deadline=None)
+@examples(200)
 def test_fast_path_and_model_agree(record: dict[str, object]) -> None:
     raw = json.dumps(record).encode()
     try:
@@ -288,7 +289,6 @@ def test_fast_path_and_model_agree(record: dict[str, object]) -> None:
 
 
 @given(st.lists(st.binary(max_size=40) | st.sampled_from([line(), b"", b"null"]), max_size=8))
-@settings(deadline=None)
 def test_any_bytes_are_accounted_for(lines: list[bytes]) -> None:
     counters = parse(*lines).counters
     assert counters["in"] == len(lines)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.effort import examples
 from transforms.event_time import local_pipeline, pane_sink
 from transforms.event_time.live_runner import LiveRunnerError, Windowing
 from transforms.event_time.local_runner import LocalRunner
@@ -244,7 +245,7 @@ def check(story: Story, panes: Sequence[SessionPane]) -> None:
 
 
 @given(stories())
-@settings(max_examples=12)
+@examples(12)
 def test_every_run_is_in_one_pane_and_sessions_are_the_oracles(story: Story) -> None:
     panes, _ = play(story, 10_000)
     check(story, panes)
@@ -252,7 +253,7 @@ def test_every_run_is_in_one_pane_and_sessions_are_the_oracles(story: Story) -> 
 
 @pytest.mark.slow
 @given(stories())
-@settings(max_examples=25)
+@examples(25)
 def test_restarts_change_nothing(story: Story) -> None:
     panes, _ = play(story, 1)
     check(story, panes)

@@ -7,11 +7,12 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.parse.base import MAX_LINE_BYTES
 from operators.parse.jsonl import parse_jsonl
+from tests.effort import examples
 from transforms.sources.errors import InputError
 from transforms.sources.live import descriptors
 from transforms.sources.live.file_identity import Position
@@ -524,7 +525,7 @@ class World:
             os.truncate(self.path, 0)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(steps=_STEPS, spec=st.sampled_from(["", "x.jsonl", "*.jsonl"]))
 def test_any_interleaving_loses_nothing(steps: list[tuple[str, int]], spec: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -543,7 +544,7 @@ def test_any_interleaving_loses_nothing(steps: list[tuple[str, int]], spec: str)
         world.reader.source.close()
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(
     raws=st.lists(st.binary(max_size=12).filter(lambda raw: b"\n" not in raw), max_size=12),
     cuts=st.lists(st.integers(1, 9), min_size=1, max_size=40),
