@@ -79,6 +79,7 @@ def write_paced(path: Path, lines: list[bytes], rate: float) -> dict[tuple[str, 
 def watch(warehouse: Path, seen_file: Path) -> None:
     """Note messages as they become visible."""
     seen: set[tuple[str, str]] = set()
+    looked_at = 1
     while not (warehouse / "memoryflow.json").exists():
         time.sleep(0.05)
     with (
@@ -87,12 +88,17 @@ def watch(warehouse: Path, seen_file: Path) -> None:
     ):
         while True:
             started = time.time()
-            rows = opened.rows("SELECT conversation_id, message_id FROM messages")
-            now = time.time()
-            new = [key for key in rows if key not in seen]
-            seen.update(new)
-            if new:
-                out.write(json.dumps({"at": now, "messages": new}) + "\n")
+            snapshot = opened.current_snapshot()
+            if snapshot > looked_at:  # Only what is new: looking is work, too.
+                rows = opened.rows(
+                    "SELECT conversation_id, message_id FROM "
+                    f"ducklake_table_insertions('lake', 'main', 'messages', {looked_at + 1}, "
+                    f"{snapshot})"
+                )
+                looked_at = snapshot
+                new = [key for key in rows if key not in seen]
+                seen.update(new)
+                out.write(json.dumps({"at": time.time(), "messages": new}) + "\n")
             time.sleep(max(0.0, started + _POLL_SECONDS - time.time()))
 
 

@@ -1,6 +1,6 @@
 """How long a killed stream takes to go on, for a short and a long log.
 
-    python -m benchmarks.streaming.restart [--set beam_dev]
+    python -m benchmarks.streaming.restart [--set locomo_dev] [--times 10]
 
 The stream has read everything and is killed; one new message is appended; it is started
 again. Timed from the start of the process until that message is committed.
@@ -12,7 +12,7 @@ import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from benchmarks.streaming.live_log import live_order, read_lines, write_lines
+from benchmarks.streaming.live_log import live_order, read_lines, repeated_log, write_lines
 from benchmarks.streaming.process import streaming
 
 
@@ -20,9 +20,11 @@ def main() -> None:
     """Print a line per length."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--set", default="beam_dev")
+    parser.add_argument("--set", default="locomo_dev")
+    parser.add_argument("--times", type=int, default=10, help="repeat the log so often")
     arguments = parser.parse_args()
-    lines = live_order(read_lines(arguments.data / arguments.set / "messages.jsonl.gz"))
+    log = read_lines(arguments.data / arguments.set / "messages.jsonl.gz")
+    lines = live_order(repeated_log(log, arguments.times))
     for count in (100, len(lines)):
         with tempfile.TemporaryDirectory(prefix="memoryflow-bench-") as scratch:
             ready, resumed = measure(lines[:count], Path(scratch))

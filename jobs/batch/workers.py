@@ -20,7 +20,7 @@ from transforms.diff import ChangeSet
 from transforms.frame import Conversation
 from transforms.sources.files import InputFile
 from transforms.warehouse.connection import Warehouse, open_warehouse
-from transforms.warehouse.read import read_table
+from transforms.warehouse.read import read_table, tables_with_rows
 
 _WARM_UP_LINE = (
     b'{"conversation_id": "c", "message_id": "m", "speaker": "Ana", "text": '
@@ -61,6 +61,11 @@ class _Recorded:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._warehouse: Warehouse | None = None
+        self._filled: frozenset[str] | None = None
+
+    def begin(self) -> None:
+        """A build begins: what was empty may hold rows by now."""
+        self._filled = None
 
     def read_table(
         self,
@@ -68,8 +73,15 @@ class _Recorded:
         columns: Sequence[str] | None = None,
         conversations: Sequence[Conversation] | None = None,
     ) -> pa.Table:
+        """Rows of a table, of these conversations only."""
         if self._warehouse is None:
             self._warehouse = open_warehouse(self._path, read_only=True, threads=1)
+        if self._filled is None:
+            self._filled = tables_with_rows(self._warehouse)
+        if name not in self._filled:  # A query of it would cost 30 ms.
+            schema = TABLES[name].schema
+            names = schema.names if columns is None else columns
+            return pa.schema([schema.field(column) for column in names]).empty_table()
         return read_table(self._warehouse, name, columns, conversations)
 
 
@@ -126,6 +138,8 @@ class SliceWorker:
     ) -> tuple[SliceReport, tuple[ChangeSet, ...]]:
         """The report, which the driver looks at, and the changes, which it hands on."""
         tables: list[pa.Table] = ray.get(blocks)
+        if self._recorded is not None:
+            self._recorded.begin()
         result = self._build_slice(
             pa.concat_tables([TABLES["messages"].empty(), *tables]),
             conversations,

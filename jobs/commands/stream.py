@@ -78,7 +78,8 @@ def stream(
         sources = [open_live_source(uri) for uri in dict.fromkeys(source)]
         for opened_source in sources:
             stack.callback(opened_source.close)
-        opened = stack.enter_context(open_warehouse(warehouse))
+        # One thread: commits are small, and a second would cost the builders more than it gains.
+        opened = stack.enter_context(open_warehouse(warehouse, threads=1))
         finish_pending_erasure(opened)
         report = StreamReport()
         metrics = serve_metrics(metrics_port) if metrics_port is not None else None

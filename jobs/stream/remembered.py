@@ -25,10 +25,7 @@ class _Entry:
 
     serial: int
     tables: dict[str, pa.Table] = field(default_factory=dict[str, pa.Table])
-
-    @property
-    def bytes(self) -> int:
-        return sum(table.nbytes for table in self.tables.values())
+    bytes: int = 0
 
 
 class RememberedRows:
@@ -86,7 +83,8 @@ class RememberedRows:
             entry = self._entries.pop(conversation, None)
             tables = None if entry is None else _after(entry, conversation, by_table)
             if tables is not None:
-                self._entries[conversation] = _Entry(serial, tables)
+                size = sum(table.nbytes for table in tables.values())
+                self._entries[conversation] = _Entry(serial, tables, size)
         size = sum(entry.bytes for entry in self._entries.values())
         while size > self._most and self._entries:
             _, entry = self._entries.popitem(last=False)

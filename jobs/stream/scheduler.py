@@ -71,11 +71,6 @@ class Scheduler:
         return not self._work
 
     @property
-    def blocked(self) -> bool:
-        """Whether all that waits to be built waits for a commit."""
-        return bool(self._work) and self._busy.issuperset(self._work)
-
-    @property
     def taken(self) -> dict[int, None]:
         """Tokens that have come as far as here and are not committed."""
         return self._taken
@@ -112,8 +107,8 @@ class Scheduler:
     def next_pieces(self, idle: Sequence[int], max_size: int) -> list[tuple[int, Piece]]:
         """Work for idle builders, the oldest first: (builder, piece).
 
-        A builder gets the conversations it built last, which it remembers, and new ones;
-        where there are none, those of a builder that is busy.
+        A builder gets the conversations it built last, which it remembers, and new ones; where
+        there are none, much work of a builder that is busy: little waits for its own.
         """
         ready = {c: work for c, work in self._work.items() if c not in self._busy}
         pieces: list[tuple[int, Piece]] = []
@@ -129,9 +124,11 @@ class Scheduler:
         self, ready: Mapping[Conversation, _Work], builder: int, idle: int, max_size: int
     ) -> list[Conversation]:
         homes = {c: self._builds.get(c, _UNKNOWN).builder for c in ready}
-        own = [c for c, home in homes.items() if home == builder]
         new = [c for c, home in homes.items() if home is None]
-        pool = [*own, *new[: -(-len(new) // idle)]] or list(ready)[: -(-len(ready) // idle)]
+        taken_in = set(new[: -(-len(new) // idle)])
+        pool = [c for c, home in homes.items() if home == builder or c in taken_in]
+        if not pool and sum(work.size for work in ready.values()) >= _SMALLEST_PIECE:
+            pool = list(ready)[: -(-len(ready) // idle)]
         size = sum(work.size for work in ready.values()) // idle
         target = min(max_size, max(_SMALLEST_PIECE, size))
         group: list[Conversation] = []

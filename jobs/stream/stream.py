@@ -187,11 +187,13 @@ class Stream:
     # The loop --------------------------------------------------------------------------
 
     def _loop(self, runner: LiveRunner) -> None:
-        while not self._stopping and not self._is_idle():
+        idle = False
+        while not self._stopping and not idle:
             self._take()
             self._move_time(runner)
             self._build()
             self._keep_house()
+            idle = self._is_idle()
 
     def _is_idle(self) -> bool:
         limit = self._request.until_idle
@@ -296,14 +298,11 @@ class Stream:
             self._committer.add(piece, changes)
 
     def _commit_if_due(self) -> None:
-        """After the interval, or at once where a builder would have to wait for it."""
+        """After the interval, or at once where a builder has nothing to do but wait for it."""
         if not self._committer.waiting:
             return
         waited = time.monotonic() - self._committer.last
-        waited_for = bool(self._builders.idle) and (
-            self._scheduler.blocked or not self._builders.busy
-        )
-        if waited_for or waited >= self._spec.commit_interval.total_seconds():
+        if self._builders.idle or waited >= self._spec.commit_interval.total_seconds():
             self._commit()
 
     def _commit(self, status: str | None = None) -> None:

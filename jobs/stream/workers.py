@@ -56,6 +56,7 @@ class StreamWorker(SliceWorker):
         super().__init__(setup, embedders)
         self._known: tuple[str, Known] | None = None
         assert self._recorded is not None, "a stream's warehouse is there when its workers start"
+        self._recorded_now = self._recorded
         self._rows = RememberedRows(self._recorded)
 
     def build_piece(
@@ -63,6 +64,7 @@ class StreamWorker(SliceWorker):
     ) -> tuple[dict[str, dict[str, int]], tuple[ChangeSet, ...]]:
         """Counters and changes. `known` is one reference, in a list so that Ray leaves it be."""
         facts = self._recall(known[0])
+        self._recorded_now.begin()
         self._rows.expect(dict(zip(piece.conversations, piece.built_by, strict=True)))
         result = self._build_slice(
             piece.incoming,

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from schemas.tables import TABLES
 from transforms.warehouse.catalog import quoted
-from transforms.warehouse.connection import Warehouse
+from transforms.warehouse.connection import METADATA, Warehouse
 from transforms.warehouse.retry import with_retry
 from transforms.warehouse.scope import Conversation, conversation_table, pruning_filter
 
@@ -44,6 +44,16 @@ def read_table(
     if conditions:
         sql += f" WHERE {' AND '.join(conditions)}"
     return _fetch(warehouse, sql, conversations).cast(schema)
+
+
+def tables_with_rows(warehouse: Warehouse) -> frozenset[str]:
+    """Tables that hold rows, or have held some: one look at the catalog, no scan."""
+    rows = warehouse.rows(
+        f"SELECT t.table_name FROM {METADATA}.ducklake_table t "
+        f"JOIN {METADATA}.ducklake_table_stats s USING (table_id) "
+        "WHERE t.end_snapshot IS NULL AND s.record_count > 0"
+    )
+    return frozenset(str(row[0]) for row in rows)
 
 
 def conversation_ids(warehouse: Warehouse) -> list[Conversation]:

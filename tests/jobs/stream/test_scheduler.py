@@ -100,7 +100,6 @@ def test_everything_is_built_once_and_no_conversation_twice_at_a_time(data: st.D
         books.commit(*at_work.values(), *uncommitted)
         at_work.clear()
         uncommitted.clear()
-        assert not books.scheduler.blocked
         hand_out(list(BUILDERS), ANY_SIZE)
     assert sorted(built) == added
     assert books.scheduler.taken == {}
@@ -111,24 +110,21 @@ def test_flags() -> None:
     books = Books()
     scheduler = books.scheduler
     assert scheduler.empty
-    assert not scheduler.blocked
 
     first = books.add(A)
-    assert (scheduler.empty, scheduler.blocked) == (False, False)
+    assert not scheduler.empty
     piece = books.next(0)[0]
-    assert (scheduler.empty, scheduler.blocked) == (True, False)
+    assert scheduler.empty
     assert books.next(0, 1) == {}
 
     second = books.add(A)
-    assert (scheduler.empty, scheduler.blocked) == (False, True)
+    assert not scheduler.empty
     assert books.next(1) == {}
     books.add(B)
-    assert not scheduler.blocked
     assert names(books.next(1).values()) == [B]
     assert set(scheduler.taken) >= {first, second}
 
     books.commit(piece)
-    assert not scheduler.blocked
     assert first not in scheduler.taken
     assert books.next(0)[0].tokens == (second,)
 
