@@ -2,6 +2,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -150,7 +151,9 @@ def test_stale_conversations_count_until_they_are_committed() -> None:
     assert books.scheduler.all_current
 
 
-def test_a_builder_gets_what_it_built_and_knows_with_which_piece() -> None:
+def test_a_builder_gets_what_it_built_and_knows_with_which_piece(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     books = Books()
     for conversation in (A, B):
         books.add(conversation)
@@ -168,9 +171,11 @@ def test_a_builder_gets_what_it_built_and_knows_with_which_piece() -> None:
         assert piece.built_by == (first[builder].serial,)
     books.commit(*again.values())
 
-    # Its own builder is busy: another one does it rather than wait.
+    # Its own builder is busy: another one does it rather than wait, if it is much.
     books.add(A)
     stranger = 1 - homes[A]
+    assert books.next(stranger) == {}
+    monkeypatch.setattr("jobs.stream.scheduler._SMALLEST_PIECE", 1)
     piece = books.next(stranger)[stranger]
     assert piece.built_by == (again[homes[A]].serial,)
     books.commit(piece)
