@@ -36,11 +36,17 @@ test-fast: setup
 test: lint
 	$(BIN)/python -m pytest -q
 
-# About 25 minutes on two cores. Needs the benchmark conversations, which are not in this repository.
+# About 40 minutes on two cores. Needs the benchmark conversations, which are not in this repository.
 bench: setup
 	$(BIN)/python -m benchmarks.build --data $(DATA) --keep $(RESULTS)
 	$(BIN)/python -m benchmarks.increment $(RESULTS)/longmemeval_dev
 	$(BIN)/python -m benchmarks.search_speed $(call QUESTIONS,locomo_dev)
+	$(BIN)/python -m benchmarks.streaming.throughput --data $(DATA) --sets locomo_dev
+	$(BIN)/python -m benchmarks.streaming.throughput --data $(DATA) --sets locomo_dev --times 10
+	$(BIN)/python -m benchmarks.streaming.freshness --data $(DATA) --rate 250 --seconds 60
+	$(BIN)/python -m benchmarks.streaming.memory --data $(DATA) --plot $(RESULTS)/stream-memory.svg
+	$(BIN)/python -m benchmarks.streaming.restart --data $(DATA)
+	$(BIN)/python -m benchmarks.streaming.kills --data $(DATA) --kills 20
 	$(BIN)/python -m benchmarks.recall $(foreach set,$(SETS),$(call QUESTIONS,$(set)))
 
 clean:
