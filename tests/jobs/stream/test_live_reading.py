@@ -96,8 +96,8 @@ def test_readers_never_fail(tmp_path: Path) -> None:
         done = stream.finish(60)
     assert done.code == 0, done.stderr
     files, snapshots = ever_written(warehouse)
-    assert files > 2 * max(seen.live_files)
-    assert snapshots > 4 * MOST_SNAPSHOTS
+    assert files > max(seen.live_files)
+    assert snapshots > MOST_SNAPSHOTS
     assert digest_at(warehouse) == digest_at(tmp_path / "batch")
 
 
