@@ -43,7 +43,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.search_speed $(call QUESTIONS,locomo_dev)
 	$(BIN)/python -m benchmarks.streaming.throughput --data $(DATA) --sets locomo_dev
 	$(BIN)/python -m benchmarks.streaming.throughput --data $(DATA) --sets locomo_dev --times 10
-	$(BIN)/python -m benchmarks.streaming.freshness --data $(DATA) --rate 250 --seconds 60
+	$(BIN)/python -m benchmarks.streaming.freshness --data $(DATA) --rate 250 --seconds 60 --times 10
 	$(BIN)/python -m benchmarks.streaming.memory --data $(DATA) --plot $(RESULTS)/stream-memory.svg
 	$(BIN)/python -m benchmarks.streaming.restart --data $(DATA)
 	$(BIN)/python -m benchmarks.streaming.kills --data $(DATA) --kills 20

@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from jobs.stream.last_pulse import LastPulse, last_pulse
+from operators.parse.timestamps import EPOCH
 from pipelines.errors import PipelineError
-from transforms.event_time.watermark import EPOCH
 from transforms.warehouse.connection import METADATA, Warehouse
 from transforms.warehouse.maintenance import live_files
 from transforms.warehouse.read import read_table

@@ -19,6 +19,12 @@ ConversationOption = Annotated[
     str | None, typer.Option("--conversation", help="Only this conversation.")
 ]
 TenantOption = Annotated[str | None, typer.Option("--tenant", help="Only this tenant.")]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Parallel workers; default: CPUs.")
+]
+AddressOption = Annotated[
+    str | None, typer.Option("--address", help="Ray cluster; default: a local Ray.")
+]
 
 DEFAULT_PIPELINE = "conversation_memory"
 DEFAULT_WAREHOUSE = Path("memory")

@@ -14,7 +14,14 @@ import orjson
 import typer
 
 from jobs.batch.ray_environment import prepare_ray_environment
-from jobs.commands.options import DEFAULT_WAREHOUSE, JsonOption, PipelineArg, WarehouseOption
+from jobs.commands.options import (
+    DEFAULT_WAREHOUSE,
+    AddressOption,
+    JsonOption,
+    PipelineArg,
+    WarehouseOption,
+    WorkersOption,
+)
 from jobs.errors import UsageError
 from operators.parse.base import AdapterOptions, ParseLimits
 from pipelines.plan import Plan
@@ -46,12 +53,8 @@ def run(
     max_bad: Annotated[
         int | None, typer.Option("--max-bad", min=0, help="Stop once there are more bad lines.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Parallel workers; default: CPUs.")
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option("--address", help="Ray cluster; default: a local Ray.")
-    ] = None,
+    workers: WorkersOption = None,
+    address: AddressOption = None,
     commit_mib: Annotated[
         float, typer.Option("--commit-mib", min=0, help="Commit after so many MiB of results.")
     ] = 64.0,

@@ -10,7 +10,14 @@ import orjson
 import typer
 
 from jobs.batch.ray_environment import prepare_ray_environment
-from jobs.commands.options import DEFAULT_WAREHOUSE, JsonOption, PipelineArg, WarehouseOption
+from jobs.commands.options import (
+    DEFAULT_WAREHOUSE,
+    AddressOption,
+    JsonOption,
+    PipelineArg,
+    WarehouseOption,
+    WorkersOption,
+)
 from jobs.errors import UsageError
 from pipelines.plan import Plan
 from pipelines.plan import plan as load_plan
@@ -43,12 +50,8 @@ def stream(
             help="End once the sources have been quiet so many seconds and all is built.",
         ),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Parallel workers; default: CPUs.")
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option("--address", help="Ray cluster; default: a local Ray.")
-    ] = None,
+    workers: WorkersOption = None,
+    address: AddressOption = None,
     metrics_port: Annotated[
         int | None,
         typer.Option("--metrics-port", min=0, max=65535, help="Serve Prometheus metrics there."),

@@ -71,9 +71,9 @@ class Delivery:
         return any(batches and not batches[0].open for batches in self._batches.values())
 
     @property
-    def oldest(self) -> float | None:
-        """When the oldest parcel on its way arrived (monotonic)."""
-        return next(iter(self._parcels.values())).arrived if self._parcels else None
+    def empty(self) -> bool:
+        """Whether nothing is on its way."""
+        return not self._parcels
 
     def next_token(self) -> int:
         """A number that no parcel had before; never 0."""

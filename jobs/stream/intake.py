@@ -129,11 +129,6 @@ class Intake:
             if positions:
                 opened.source.acknowledge(positions)
 
-    def close(self) -> None:
-        """Close the sources."""
-        for opened in self._sources:
-            opened.source.close()
-
     def _poll(self, opened: _Open, room: int, timeout: float) -> Sequence[Polled]:
         now = time.monotonic()
         if now < opened.retry_at:

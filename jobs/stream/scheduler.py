@@ -53,11 +53,10 @@ class Scheduler:
         self._delivery = delivery
         self._defer = defer
         self._work: dict[Conversation, _Work] = {}  # In order of arrival.
-        self._busy: set[Conversation] = set()
+        self._busy: dict[Conversation, int] = {}  # With who builds them.
         self._taken: dict[int, None] = {}
         self._stale: set[Conversation] = set()
         self._serial = 0
-        self._builders: dict[Conversation, int] = {}  # Of the busy ones.
         self._builds: OrderedDict[Conversation, _Build] = OrderedDict()
 
     @property
@@ -143,9 +142,8 @@ class Scheduler:
     def committed(self, pieces: Collection[Piece]) -> None:
         """These have been committed: their conversations may be built again."""
         for piece in pieces:
-            self._busy.difference_update(piece.conversations)
             for conversation in piece.conversations:
-                self._builds[conversation] = _Build(self._builders.pop(conversation), piece.serial)
+                self._builds[conversation] = _Build(self._busy.pop(conversation), piece.serial)
                 self._builds.move_to_end(conversation)
             self._stale.difference_update(piece.refreshed)
             for token in piece.tokens:
@@ -161,8 +159,7 @@ class Scheduler:
         parcels: list[Parcel] = []
         group = [(conversation, self._work.pop(conversation)) for conversation in conversations]
         for conversation, work in group:
-            self._busy.add(conversation)
-            self._builders[conversation] = builder
+            self._busy[conversation] = builder
             found = (self._delivery.parcel(token) for token in work.tokens)
             parcels += [parcel for parcel in found if parcel is not None]
         on_time = [parcel.rows for parcel in parcels if parcel.newest is None]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from jobs.batch.state import load_state
-from jobs.run_record import RunRecord
+from jobs.run_record import DONE, RunRecord
 from jobs.stream.builders import Builders, RayBuilders
 from jobs.stream.committer import StreamCommitter, committed_marks
 from jobs.stream.delivery import Delivery
@@ -204,7 +204,7 @@ class Stream:
     def _is_building(self, *, wait_for_panes: bool) -> bool:
         """Whether anything is on its way; sessions that have not fired count on demand."""
         under_way = not self._scheduler.empty or self._builders.busy or self._committer.waiting
-        return bool(under_way) or (wait_for_panes and self._delivery.oldest is not None)
+        return bool(under_way) or (wait_for_panes and not self._delivery.empty)
 
     def _take(self) -> None:
         """Read what is new, as far as there is room: that is the back-pressure."""
@@ -359,7 +359,7 @@ class Stream:
             self._build_all(lambda: True)
         self._settle()
         self._report.add({"model_calls": self._builders.counts()})
-        self._commit(status="done" if self._scheduler.empty else None)
+        self._commit(status=DONE if self._scheduler.empty else None)
         self._housekeeper.drop_journal()
         self._pulse.ended(self._standing())
 

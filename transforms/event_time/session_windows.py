@@ -5,7 +5,7 @@ Nothing here knows a runner: the same transform runs on `LocalRunner` and `Porta
 
 import math
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, cast
 
 import apache_beam as beam
@@ -28,11 +28,11 @@ from apache_beam.utils.timestamp import Duration, Timestamp
 from apache_beam.utils.windowed_value import PaneInfo, PaneInfoTiming
 from google.protobuf import wrappers_pb2
 
+from operators.parse.timestamps import EPOCH
 from transforms.event_time.live_runner import Windowing
 from transforms.event_time.runs import SessionPane, SessionRun, Timing
 from transforms.frame import Conversation
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TIMINGS = {
     PaneInfoTiming.EARLY: Timing.EARLY,
@@ -44,12 +44,12 @@ _TIMINGS = {
 
 def micros(when: datetime) -> int:
     """Microseconds since 1970, exactly."""
-    return (when - _EPOCH) // _MICROSECOND
+    return (when - EPOCH) // _MICROSECOND
 
 
 def moment(at: int) -> datetime:
     """The UTC time `at` microseconds after 1970."""
-    return _EPOCH + timedelta(microseconds=at)
+    return EPOCH + timedelta(microseconds=at)
 
 
 class RunCoder(coders.Coder):

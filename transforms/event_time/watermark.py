@@ -1,9 +1,9 @@
 """The watermark of several partitions: how far event time has come in all that are live."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from operators.parse.timestamps import EPOCH
 
 
 @dataclass

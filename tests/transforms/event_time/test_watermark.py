@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.event_time.watermark import EPOCH, Watermark
+from operators.parse.timestamps import EPOCH
+from transforms.event_time.watermark import Watermark
 
 SECOND = 1_000_000
 A, B = ("s", "a"), ("s", "b")
