@@ -86,7 +86,8 @@ def test_readers_never_fail(tmp_path: Path) -> None:
         *("--workers", 1, "--metrics-port", 0, "--verbose"),
     ) as stream:
         stream.wait_for_line("commit 1: snapshot", 120)
-        with writing(log), reading(warehouse, tmp_path / "stop") as reader:
+        # The reader goes on until the writer has ended, however fast the rest is.
+        with reading(warehouse, tmp_path / "stop") as reader, writing(log):
             seen = ask_meanwhile(warehouse, log, stream)
             check_metrics(stream)
         check_reader(reader)
@@ -129,8 +130,10 @@ def writing(log: Path) -> Iterator[None]:
 
     writer = threading.Thread(target=write)
     writer.start()
-    yield
-    writer.join()
+    try:
+        yield
+    finally:
+        writer.join()
 
 
 @contextmanager
