@@ -9,46 +9,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import pyarrow as pa
-
 from jobs.errors import UsageError
-from operators.base import Vectors
+from operators.base import Tables, Vectors
 from operators.embedding.minilm import MiniLm
-from operators.recall.conversation_index import Question
+from operators.recall.conversation_index import SEARCHED, Question
 from operators.recall.searcher import Result, Searcher
 from transforms.warehouse.connection import Warehouse, open_warehouse
 from transforms.warehouse.read import conversation_ids, read_table
 from transforms.warehouse.scope import Conversation
 
-_MESSAGE_COLUMNS = (
-    "tenant",
-    "conversation_id",
-    "message_id",
-    "is_current",
-    "speaker",
-    "role",
-    "timestamp",
-    "seq",
-    "text",
-    "session_id",
-)
-_FACT_COLUMNS = (
-    "tenant",
-    "conversation_id",
-    "fact_id",
-    "message_id",
-    "source_message_ids",
-    "ordinal",
-    "text",
-    "event_time",
-    "occurred_start",
-    "occurred_end",
-    "status",
-    "canonical_id",
-    "valid_to",
-)
-_ENTITY_COLUMNS = ("entity_id", "name", "kind", "aliases")
-_MENTION_COLUMNS = ("tenant", "conversation_id", "message_id", "entity_id")
+_ONLY = {"messages": "is_current", "embeddings": f"model_id = '{MiniLm.model_id}'"}
 _REQUIRED = ("question_id", "question")
 
 
@@ -156,7 +126,7 @@ class SearchSession:
         ]
         if not wanted:
             return None
-        searcher = Searcher(*self._tables(wanted), as_of=as_of)
+        searcher = Searcher(self._tables(wanted), as_of=as_of)
         self._searchers[key] = searcher
         while len(self._searchers) > self._kept:
             self._searchers.popitem(last=False)
@@ -167,21 +137,11 @@ class SearchSession:
             self._conversations = conversation_ids(self._warehouse)
         return self._conversations
 
-    def _tables(self, wanted: list[Conversation]) -> tuple[pa.Table, ...]:
-        warehouse = self._warehouse
-        return (
-            read_table(warehouse, "messages", _MESSAGE_COLUMNS, wanted, where="is_current"),
-            read_table(warehouse, "facts", _FACT_COLUMNS, wanted),
-            read_table(
-                warehouse,
-                "embeddings",
-                ("text_hash", "vector"),
-                wanted,
-                where=f"model_id = '{MiniLm.model_id}'",
-            ),
-            read_table(warehouse, "entities", _ENTITY_COLUMNS, wanted),
-            read_table(warehouse, "mentions", _MENTION_COLUMNS, wanted),
-        )
+    def _tables(self, wanted: list[Conversation]) -> Tables:
+        return {
+            name: read_table(self._warehouse, name, columns, wanted, where=_ONLY.get(name))
+            for name, columns in SEARCHED.items()
+        }
 
 
 def search(

@@ -10,6 +10,9 @@ from operators.base import Vectors
 from operators.frames import SCOPE, values
 from schemas.ids import content_hash
 
+_STEPS = 4000
+"""Steps of a component between 0 and 1 in `similarities`; its square is below 2**24."""
+
 
 def text_hash(text: str) -> str:
     """The key of a text in the table `embeddings`."""
@@ -39,6 +42,19 @@ def exact_dots(one: Vectors, many: Vectors) -> npt.NDArray[np.float64]:
             folded[:, 0] += products[:, -1]
         products, width = folded, half
     return products[:, 0] if width else np.zeros(len(many))
+
+
+def similarities(one: Vectors, other: Vectors) -> Vectors:
+    """Cosines of all rows of two matrices of unit vectors, the same bits in any batch.
+
+    Shape (len(one), len(other)), float32, within 6e-4 of the true cosine. Components are
+    rounded to multiples of 1/4000. A partial sum of products is then an integer below
+    4000**2 < 2**24 in magnitude (Cauchy-Schwarz; rounding adds less than the slack), which
+    float32 holds exactly: whatever order BLAS sums in, on any machine, nothing is rounded.
+    """
+    left, right = (np.rint(rows * np.float32(_STEPS)).astype(np.float32) for rows in (one, other))
+    dots: Vectors = left @ right.T
+    return (dots / np.float32(_STEPS**2)).astype(np.float32)
 
 
 class TextVectors:

@@ -197,6 +197,9 @@ _FACTS = Table(
             "valid_to", TIMESTAMP, "End (exclusive) of validity; null while it holds.", derived=True
         ),
         Column("superseded_by", _S, "Fact that ended its validity.", derived=True),
+        Column(
+            "doubt", _S, "Why it is doubted: what well-supported trait it denies.", derived=True
+        ),
     ),
 )
 
@@ -238,7 +241,12 @@ _LINKS = Table(
     (
         *_SCOPE,
         _req("link_id", _S, "Id from type and both ends."),
-        _req("type", _S, "same, supersedes, extends, contradicts, ..."),
+        _req(
+            "type",
+            _S,
+            "same, supersedes, associated, extends, refines, accumulates, transforms, contradicts, "
+            "implies, causes; between scenes split_from, merged_from.",
+        ),
         _req("source_id", _S, "The later memory."),
         _req("target_id", _S, "The earlier memory."),
         _req("score", _F64, "Score the verdict rests on, four digits."),
@@ -250,45 +258,66 @@ _LINKS = Table(
 
 _EPISODES = Table(
     "episodes",
-    "Sessions retold as titled episodes.",
+    "Sessions retold as titled episodes, with their keywords.",
     ("episode_id",),
     (
         *_SCOPE,
-        _req("episode_id", _S, "Episode."),
+        _req("episode_id", _S, "Id from the session."),
         _req("session_id", _S, "Session it retells."),
         _req("title", _S, "Title."),
-        _req("content", _S, "Content."),
-        _req("start_time", TIMESTAMP, "Start."),
-        _req("end_time", TIMESTAMP, "End."),
-        _req("source_message_ids", STRINGS, "Messages it rests on."),
+        _req("content", _S, "What was said, in short."),
+        _req("keywords", STRINGS, "Telling words and names, the best first."),
+        _req("start_time", TIMESTAMP, "First message."),
+        _req("end_time", TIMESTAMP, "Last message."),
+        _req("source_message_ids", STRINGS, "Messages that the content rests on, in event order."),
     ),
 )
 
 _SCENES = Table(
     "scenes",
-    "Groups of memories about one theme.",
+    "Groups of memories about one theme, over all sessions.",
     ("scene_id",),
     (
         *_SCOPE,
-        _req("scene_id", _S, "Scene."),
+        _req("scene_id", _S, "Id from its first member; kept while the scene grows."),
         _req("title", _S, "Title."),
-        _req("summary", _S, "Summary."),
+        _req("summary", _S, "Summary: its most central statements, in event order."),
+        _req("keywords", STRINGS, "Telling words and names, the best first."),
+        _req("people", STRINGS, "Who speaks or is named most, the most frequent first."),
         _req("start_time", TIMESTAMP, "First member."),
         _req("end_time", TIMESTAMP, "Last member."),
         _req("member_count", _I32, "Members."),
+        _req("session_count", _I32, "Sessions its members come from."),
         _req("salience", _F64, "0..1, four digits."),
     ),
 )
 
 _SCENE_MEMBERS = Table(
     "scene_members",
-    "Which memory belongs to which scene.",
+    "Which memory belongs to which scene; reflection may demote one or set it apart.",
     ("scene_id", "memory_id"),
     (
         *_SCOPE,
         _req("scene_id", _S, "Scene."),
-        _req("memory_id", _S, "Fact or session."),
-        _req("weight", _F64, "Strength of membership, four digits."),
+        _req("memory_id", _S, "Fact."),
+        _req("weight", _F64, "Centrality in the scene, 0..1, four digits."),
+        Column(
+            "status",
+            _S,
+            "member; demoted: clashes with a persona; apart: of another story in the scene.",
+            nullable=False,
+            derived=True,
+            initial="member",
+        ),
+        Column(
+            "part",
+            _I32,
+            "0; members set apart together share a higher number.",
+            nullable=False,
+            derived=True,
+            initial="0",
+        ),
+        Column("reason", _S, "Why it was demoted or set apart.", derived=True),
     ),
 )
 
@@ -298,14 +327,18 @@ _PERSONAS = Table(
     ("persona_id",),
     (
         *_SCOPE,
-        _req("persona_id", _S, "Id from person, attribute and evidence."),
+        _req("persona_id", _S, "Id from person, attribute, value and first evidence."),
         _req("person", _S, "Person."),
-        _req("attribute", _S, "Attribute or preference."),
+        _req("kind", _S, "attribute, preference, habit or relation."),
+        _req("attribute", _S, "What of the person, e.g. home_city, likes, habit, sister."),
         _req("value", _S, "Value."),
-        _req("evidence", STRINGS, "Facts it rests on."),
+        _req("evidence", STRINGS, "Facts it rests on, in event order."),
+        _req("support", _I32, "Sessions with evidence."),
         _req("confidence", _F64, "0..1, four digits."),
+        _req("stability", _F64, "0..1, four digits: how long and evenly it has been confirmed."),
+        _req("status", _S, "current; former: another value followed; conflict: values clash."),
         Column("valid_from", TIMESTAMP, "Start of validity."),
-        Column("valid_to", TIMESTAMP, "End (exclusive) of validity."),
+        Column("valid_to", TIMESTAMP, "End (exclusive) of validity; null while it holds."),
     ),
 )
 
@@ -316,8 +349,8 @@ _MEMTREE_NODES = Table(
     (
         *_SCOPE,
         _req("tree_id", _S, "Id from tenant, conversation, scope type and scope key."),
-        _req("scope_type", _S, "session, entity or conversation."),
-        _req("scope_key", _S, "Session, entity or conversation id."),
+        _req("scope_type", _S, "session, entity, scene or conversation."),
+        _req("scope_key", _S, "Session, entity, scene or conversation id."),
         _req("node_id", _S, "Id from level and child ids."),
         _req("level", _I32, "1 above the leaves, rising to the root."),
         _req("is_root", _B, "True for the top node."),
@@ -445,6 +478,22 @@ _STAMPS = Table(
     bookkeeping=True,
 )
 
+_ACCESSES = Table(
+    "accesses",
+    "Memories that searches found, where a search was told to log them: what heat is made of.",
+    ("access_id",),
+    (
+        *_SCOPE,
+        _req("access_id", _S, "Id from memory, time and question."),
+        _req("memory_id", _S, "Fact or message that was found."),
+        _req("message_id", _S, "Its first source message."),
+        _req("accessed_at", TIMESTAMP, "Wall-clock time of the search."),
+        _req("rank", _I32, "Place among the results, from 1."),
+        _req("question_hash", _S, "Hash of the question; its text is not kept."),
+    ),
+    bookkeeping=True,
+)
+
 TABLES: Mapping[str, Table] = MappingProxyType(
     {
         table.name: table
@@ -469,6 +518,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             _OFFSETS,
             _TOMBSTONES,
             _STAMPS,
+            _ACCESSES,
         )
     }
 )

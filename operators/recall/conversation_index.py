@@ -1,15 +1,16 @@
 """A searchable index over one conversation, or several, built from the memory tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from operators.base import Vectors
+from operators.base import Tables, Vectors
 from operators.recall.bm25 import Bm25, Floats, Ints, TermCounts, scaled
 from operators.recall.dense import DenseIndex
 from operators.recall.entity import EntityMentions
@@ -19,6 +20,52 @@ from operators.recall.speaker import SpeakerIndex
 from operators.recall.terms import terms, words
 from operators.recall.time_channel import TimeIndex
 from operators.vectors import matrix, text_hash
+
+SEARCHED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "messages": (
+            "tenant",
+            "conversation_id",
+            "message_id",
+            "is_current",
+            "speaker",
+            "role",
+            "timestamp",
+            "seq",
+            "text",
+            "session_id",
+        ),
+        "facts": (
+            "tenant",
+            "conversation_id",
+            "fact_id",
+            "message_id",
+            "source_message_ids",
+            "ordinal",
+            "text",
+            "event_time",
+            "occurred_start",
+            "occurred_end",
+            "status",
+            "canonical_id",
+            "valid_to",
+        ),
+        "embeddings": ("text_hash", "vector"),
+        "entities": (
+            "entity_id",
+            "name",
+            "kind",
+            "aliases",
+        ),
+        "mentions": (
+            "tenant",
+            "conversation_id",
+            "message_id",
+            "entity_id",
+        ),
+    }
+)
+"""Tables and columns that search reads."""
 
 _ORDER = ("tenant", "conversation_id", "timestamp", "seq", "message_id")
 _MessageKey = tuple[str, str, str]  # tenant, conversation, message
@@ -40,20 +87,12 @@ class ConversationIndex:
     missing are left out of the dense channel and searched by their words alone.
 
     Args:
-        messages: rows of `messages`; only the current versions count.
-        facts: rows of `facts` of the same conversations.
-        embeddings: rows of `embeddings`; one model.
-        entities, mentions: rows of these tables.
+        tables: the tables of `SEARCHED`, at least with these columns, of the same
+            conversations: current messages only count, embeddings are of one model.
     """
 
-    def __init__(
-        self,
-        messages: pa.Table,
-        facts: pa.Table,
-        embeddings: pa.Table,
-        entities: pa.Table,
-        mentions: pa.Table,
-    ):
+    def __init__(self, tables: Tables):
+        messages, facts = tables["messages"], tables["facts"]
         messages = messages.filter(messages["is_current"])
         messages = messages.sort_by([(c, "ascending") for c in _ORDER])
         self.messages: list[dict[str, Any]] = messages.to_pylist()
@@ -64,10 +103,15 @@ class ConversationIndex:
         kept.sort(key=lambda f: (self.number[message_key(f)], f["ordinal"], f["fact_id"]))
         self.facts: list[dict[str, Any]] = kept
         self.fact_message: Ints = np.array([self.number[message_key(f)] for f in kept], np.int64)
-        self._build(_vectors(embeddings))
-        found = [(m["entity_id"], self.number.get(message_key(m))) for m in mentions.to_pylist()]
+        self._build(_vectors(tables["embeddings"]))
+        found = [
+            (m["entity_id"], self.number.get(message_key(m)))
+            for m in tables["mentions"].to_pylist()
+        ]
         self._entities = EntityMentions(
-            entities.to_pylist(), ((e, n) for e, n in found if n is not None), self.session
+            tables["entities"].to_pylist(),
+            ((e, n) for e, n in found if n is not None),
+            self.session,
         )
 
     def _build(self, vectors: dict[str, Vectors]) -> None:
@@ -140,8 +184,16 @@ def message_key(row: dict[str, Any]) -> _MessageKey:
     return row["tenant"], row["conversation_id"], row["message_id"]
 
 
-def said_until(table: pa.Table, column: str, as_of: datetime) -> pa.Table:
-    """Rows whose event time is not after `as_of`."""
+def said_until(tables: Tables, as_of: datetime) -> Tables:
+    """The tables without messages and facts of a later event time than `as_of`."""
+    return {
+        **tables,
+        "messages": _until(tables["messages"], "timestamp", as_of),
+        "facts": _until(tables["facts"], "event_time", as_of),
+    }
+
+
+def _until(table: pa.Table, column: str, as_of: datetime) -> pa.Table:
     limit = pa.scalar(as_of, table.schema.field(column).type)
     return table.filter(pc.less_equal(table[column], limit))
 

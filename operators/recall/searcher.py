@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
+from operators.base import Tables
 from operators.recall.bm25 import Floats, Ints
 from operators.recall.conversation_index import (
     ConversationIndex,
@@ -56,26 +56,19 @@ class Searcher:
     Deterministic: scores are rounded to four digits, ties go to the earlier message.
 
     Args:
-        messages, facts, embeddings, entities, mentions: rows of the memory tables, in any order.
+        tables: rows of the memory tables named in `conversation_index.SEARCHED`, in any order.
         as_of: leave out whatever was said later; facts are judged as they stood then.
         weights: fusion weights; the shipped ones by default.
     """
 
     def __init__(
         self,
-        messages: pa.Table,
-        facts: pa.Table,
-        embeddings: pa.Table,
-        entities: pa.Table,
-        mentions: pa.Table,
+        tables: Tables,
         *,
         as_of: datetime | None = None,
         weights: Mapping[str, tuple[float, float]] | None = None,
     ):
-        if as_of is not None:
-            messages = said_until(messages, "timestamp", as_of)
-            facts = said_until(facts, "event_time", as_of)
-        self.index = ConversationIndex(messages, facts, embeddings, entities, mentions)
+        self.index = ConversationIndex(tables if as_of is None else said_until(tables, as_of))
         self._weights = weights if weights is not None else load_weights()
         self._as_of = as_of
         self._facts_of = _rows_by_message(self.index.fact_message)
