@@ -25,9 +25,15 @@ BUILT_IN: tuple[str, ...] = (
     "operators.two_turn_cells:TwoTurnCells",
     "operators.extract.rule_facts:RuleFacts",
     "operators.minilm_embed:MiniLmEmbed",
+    "operators.episodes.extractive_episodes:ExtractiveEpisodes",
     "operators.near_duplicates:NearDuplicates",
     "operators.supersession:Supersession",
     "operators.entity_index:EntityIndex",
+    "operators.associations.gmm_associations:GmmAssociations",
+    "operators.relations:TypedRelations",
+    "operators.scenes:LeidenScenes",
+    "operators.personas.rule_personas:RulePersonas",
+    "operators.reflection.persona_reflection:PersonaReflection",
     "operators.memtree:MemTreeIndex",
 )
 

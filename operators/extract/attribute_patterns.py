@@ -70,7 +70,7 @@ SPEAKER: tuple[Pattern, ...] = tuple(
         ("birthday", "birthday", rf"\b[Mm]y birthday(?:['’]s| is)?(?: always)? on (?:the )?(?P<v>{_DATE})"),
         ("birthday", "birthday", r"\b[Mm]y birthday(?:['’]s| is)(?: always)? (?:on )?(?:the )?(?P<v>[^.,;!?]{3,30}\d[^.,;!?]{0,20}|\d[^.,;!?]{3,20})"),
         ("birthday", "born", r"\bI was born on (?:the )?(?P<v>[^.,;!?]{0,20}\d[^.;!?]{0,20}?)(?= in |[.;!?]|$)"),
-        ("age", "i'm |i’m |i am |turned ", rf"(?:{_AM}|{_I} turned) (?P<v>[1-9]\d)(?: years?[- ]old)?(?=\s*(?:[.,;!)]|$|and\b|now\b|years?[- ]old|last\b|this\b|yesterday|today|but\b))"),
+        ("age", "i'm |i’m |i am |turned ", rf"(?:{_AM}|{_I} turned) (?P<v>[1-9]\d)(?: years?[- ]old)?(?=\s*(?:[.,](?!\d)|[;!)]|$|and\b|now\b|years?[- ]old|last\b|this\b|yesterday|today|but\b))"),
         ("relationship_status", "single|married|engaged|divorced|widow|separated", rf"(?:{_AM}(?: happily)?|{_WE} (?:got|am|are|re)) (?P<v>single|married|engaged|divorced|widowed|separated)\b(?!\s+(?:in|with \w+ing|out|parent|mom|dad|mother|father))"),
         ("partner", "wife|husband|girlfriend|boyfriend|partner|fianc|spouse", rf"\b[Mm]y (?:new )?(?:wife|husband|girlfriend|boyfriend|partner|fianc[ée]e?|spouse)(?:['’]s)?{_KIN}(?P<v>{_PERSON})"),
         ("pet", _PETS, rf"\b[Mm]y (?:[a-z]+ )?(?P<x>{_PETS})(?:['’]s)?{_KIN}(?P<v>{_PERSON})"),

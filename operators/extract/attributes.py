@@ -121,6 +121,8 @@ def _unreal(sentence: str, match: re.Match[str]) -> bool:
             end = cut.start()
             break
     before = sentence[start : match.start()]
+    if _COMPARED.search(before) or (match.re in _STATUS and _TOLD.search(before)):
+        return True
     head = sentence[match.start() : match.start("v")]
     head = _PAUSE.split(head)[-1]
     head = re.sub(r"can(?:['’]t|not) stand|would be|doesn['’]t", "", head)
@@ -128,6 +130,10 @@ def _unreal(sentence: str, match: re.Match[str]) -> bool:
     return any(_UNREAL.search(part) for part in (before, head)) or _AFTER.search(after) is not None
 
 
+# "explain it like I'm ten", "the place where we got engaged"
+_COMPARED = re.compile(r"\b(?:like|as if|where)\s*$", re.IGNORECASE)
+_TOLD = re.compile(r"\b(?:when|since|before|after|day|until)\s*$", re.IGNORECASE)
+_STATUS = frozenset(p.regex for p in SPEAKER if p.attribute == "relationship_status")
 _PAUSE = re.compile(r"[.;!?,]\s")
 _AFTER = re.compile(r"\b(?:any ?more|if|would|until|as a kid|back then|unless)\b", re.IGNORECASE)
 
@@ -243,7 +249,7 @@ def _of_team(attribute: str, match: re.Match[str], base: date) -> Triple | None:
 
 def _no_subject_of(attribute: str, subject: str) -> bool:
     """Whether the words found cannot be what the attribute is of."""
-    if subject.lower() in {"it", "this", "that", "he", "she", "a", "one"}:
+    if subject.lower() in {"it", "this", "that", "he", "she", "a", "one", "move"}:
         return True
     if _TITLE_WORDS & set(subject.split()):
         return True

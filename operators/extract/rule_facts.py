@@ -70,7 +70,7 @@ class RuleFacts(Operator, frozen=True):
     answer_context: bool = True
 
     READS: ClassVar[tuple[str, ...]] = ("messages", "cells")
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     WRITES: ClassVar[tuple[str, ...]] = ("facts",)
     KEY: ClassVar[Key] = Key.SESSION
 

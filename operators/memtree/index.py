@@ -12,12 +12,16 @@ from operators.memtree.summary import AnySummarizer, ExtractiveSummarizer, Sente
 from operators.memtree.tree import Leaf, MemTree, Node
 from schemas.ids import content_id
 
-Scope = Literal["session", "entity", "conversation"]
+Scope = Literal["session", "entity", "scene", "conversation"]
 
 _COLUMNS = (
     *("status", "fact_id", "session_id", "event_time"),
     *("text", "valid_from", "valid_to"),
 )
+_GROUPING = {
+    "mentions": ("entity_id", "fact_id"),
+    "scene_members": ("scene_id", "memory_id"),
+}
 
 
 @dataclass(frozen=True)
@@ -40,23 +44,27 @@ class MemTreeIndex(Operator, frozen=True):
     Equal nodes of two scopes (a session's and its conversation's) are summarised once. A
     summary is a function of the node id: nothing outside the node goes into it.
 
-    Input: `facts`; `mentions` where entity trees are wanted. Output: `memtree_nodes`.
+    Input: `facts`; `mentions` where entity trees are wanted, `scene_members` where scene trees
+    are (members of any status: a tree is a record). Output: `memtree_nodes`.
     Errors: none. Cost: none with the summarizers here. Deterministic.
 
     Attributes:
         scopes: which trees to grow.
         entity_min_facts: an entity gets a tree from this many facts on,
         entity_min_sessions: in at least this many sessions.
+        scene_min_facts: a scene gets a tree from this many facts on.
         summarizer: how nodes are summarised: `{kind: extractive, max_chars: 320}`.
     """
 
     operator: Literal["memtree"] = "memtree"
-    scopes: tuple[Scope, ...] = ("session", "entity", "conversation")
+    scopes: tuple[Scope, ...] = ("session", "entity", "scene", "conversation")
     entity_min_facts: int = Field(default=3, ge=1)
     entity_min_sessions: int = Field(default=2, ge=1)
+    scene_min_facts: int = Field(default=3, ge=1)
     summarizer: AnySummarizer = ExtractiveSummarizer()
 
-    READS: ClassVar[tuple[str, ...]] = ("facts", "mentions")
+    VERSION: ClassVar[int] = 2
+    READS: ClassVar[tuple[str, ...]] = ("facts", "mentions", "scene_members")
     WRITES: ClassVar[tuple[str, ...]] = ("memtree_nodes",)
     KEY: ClassVar[Key] = Key.CONVERSATION
 
@@ -106,15 +114,29 @@ class MemTreeIndex(Operator, frozen=True):
                 if members := [row for row in rows if row in leaves]:
                     yield (tenant, conversation, "session", session), members
         if "entity" in self.scopes:
-            mentions = need(tables, "mentions", self.operator)
-            row_of = {column["fact_id"][row]: row for row in leaves}
-            fact_ids = values(mentions, "fact_id")
-            for (tenant, conversation, entity), rows in groups(
-                mentions, (*SCOPE, "entity_id"), ()
-            ).items():
-                members = [row_of[fact_ids[row]] for row in rows if fact_ids[row] in row_of]
+            for scope, members in self._groups(tables, "mentions", column, leaves):
                 if self._is_active(members, column["session_id"]):
-                    yield (tenant, conversation, "entity", entity), members
+                    yield (scope[0], scope[1], "entity", scope[2]), members
+        if "scene" in self.scopes:
+            for scope, members in self._groups(tables, "scene_members", column, leaves):
+                if len(members) >= self.scene_min_facts:
+                    yield (scope[0], scope[1], "scene", scope[2]), members
+
+    def _groups(
+        self,
+        tables: Tables,
+        name: Literal["mentions", "scene_members"],
+        column: dict[str, list[Any]],
+        leaves: dict[int, Leaf],
+    ) -> Iterator[tuple[tuple[str, str, str], list[int]]]:
+        """Leaves that a table puts together, by tenant, conversation and key."""
+        table = need(tables, name, self.operator)
+        key, member = _GROUPING[name]
+        row_of = {column["fact_id"][row]: row for row in leaves}
+        fact_ids = values(table, member)
+        for (tenant, conversation, group), rows in groups(table, (*SCOPE, key), ()).items():
+            members = [row_of[fact_ids[row]] for row in rows if fact_ids[row] in row_of]
+            yield (tenant, conversation, group), members
 
     def _is_active(self, rows: list[int], session_ids: list[str]) -> bool:
         if len(rows) < self.entity_min_facts:

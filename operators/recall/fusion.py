@@ -34,6 +34,8 @@ CHANNELS: Mapping[str, tuple[str, ...]] = {
     "time": ("tells_when", "date"),
     "shape": ("length", "asks"),
 }
+OFF_BY_DEFAULT: frozenset[str] = frozenset()
+"""Channels that count only where a search asks for them."""
 FEATURES = tuple(f for features in CHANNELS.values() for f in features)
 
 

@@ -14,7 +14,26 @@ from operators.recall.conversation_index import (
     Question,
     said_until,
 )
-from operators.recall.fusion import fuse, load_weights
+from operators.recall.fusion import OFF_BY_DEFAULT, fuse, load_weights
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A message beside a result, as its context."""
+
+    message_id: str
+    speaker: str
+    timestamp: datetime
+    text: str
+
+    def as_json(self) -> dict[str, str]:
+        """The turn as JSON."""
+        return {
+            "message_id": self.message_id,
+            "speaker": self.speaker,
+            "timestamp": _rfc3339(self.timestamp),
+            "text": self.text,
+        }
 
 
 @dataclass(frozen=True)
@@ -30,20 +49,27 @@ class Result:
     source_message_ids: list[str]
     conversation_id: str
     channels: dict[str, float] = field(default_factory=dict[str, float])
+    tenant: str = "default"
+    tier: str = "targeted"
+    context: tuple[Turn, ...] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The result as the contract's JSON object, with two more keys."""
-        return {
+        """The contract's JSON object, with more keys; `context` where it was asked for."""
+        row: dict[str, Any] = {
             "rank": self.rank,
             "score": self.score,
             "kind": self.kind,
             "id": self.id,
             "text": self.text,
-            "event_time": self.event_time.isoformat().replace("+00:00", "Z"),
+            "event_time": _rfc3339(self.event_time),
             "source_message_ids": self.source_message_ids,
             "conversation_id": self.conversation_id,
             "channels": self.channels,
+            "tier": self.tier,
         }
+        if self.context is not None:
+            row["context"] = [turn.as_json() for turn in self.context]
+        return row
 
 
 class Searcher:
@@ -80,14 +106,22 @@ class Searcher:
                 same.append(fact["message_id"])
 
     def search(
-        self, question: Question, k: int = 10, without: Collection[str] = ()
+        self,
+        question: Question,
+        k: int = 10,
+        without: Collection[str] = (),
+        also: Collection[str] = (),
     ) -> list[Result]:
-        """The `k` best messages for the question; `without` names channels to leave out."""
+        """The `k` best messages for the question.
+
+        `without` names channels to leave out, `also` those to use that are off by default.
+        """
         index = self.index
         if not index.messages or k < 1:
             return []
         features, cosines = index.features(question)
-        scores, shares = fuse(features, self._weights, index.mean_length, without)
+        left_out = {*without, *(OFF_BY_DEFAULT - set(also))}
+        scores, shares = fuse(features, self._weights, index.mean_length, left_out)
         if not scores.size:
             return []
         order = np.argsort(-scores, kind="stable")[:k]
@@ -116,6 +150,7 @@ class Searcher:
             source_message_ids=list(dict.fromkeys(sources)),
             conversation_id=message["conversation_id"],
             channels=shares,
+            tenant=message["tenant"],
         )
 
     def _best_fact(self, number: int, cosines: Floats) -> dict[str, Any] | None:
@@ -136,6 +171,10 @@ class Searcher:
         if self._as_of is None:
             return fact["status"] != "superseded"
         return end is None or end > self._as_of
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _rows_by_message(fact_message: Ints) -> dict[int, list[int]]:

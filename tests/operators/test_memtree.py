@@ -111,8 +111,12 @@ def test_counts_and_edit_locality_near_the_measured_ones():
     assert statistics.mean(gone) <= 12
 
 
-def index(rows, mentions=(), **parameters):
-    tables = {"facts": table("facts", rows), "mentions": table("mentions", list(mentions))}
+def index(rows, mentions=(), members=(), **parameters):
+    tables = {
+        "facts": table("facts", rows),
+        "mentions": table("mentions", list(mentions)),
+        "scene_members": table("scene_members", list(members)),
+    }
     return MemTreeIndex(**parameters).run(tables, HashModels()).tables["memtree_nodes"].to_pylist()
 
 
@@ -136,6 +140,40 @@ def test_scopes_and_when_entities_get_a_tree():
     one_session = [mention(row, "e") for row in rows[::2]]
     assert not index(rows, one_session, scopes=["entity"], entity_min_facts=1)
     assert index(rows, one_session, scopes=["entity"], entity_min_facts=2, entity_min_sessions=1)
+
+
+def member(of, scene="scene_1", **more):
+    names = ("tenant", "conversation_id")
+    row = {**{name: of[name] for name in names}, "scene_id": scene, "memory_id": of["fact_id"]}
+    return row | {"weight": 1.0, "status": "member", "part": 0, "reason": None} | more
+
+
+def test_scenes_get_a_tree_over_all_their_members():
+    rows = [fact(f"m{n}", n, session_id="st"[n % 2]) for n in range(6)]
+    rows[5]["status"] = "duplicate"
+    members = [
+        *map(member, rows[:3]),
+        member(rows[3], status="demoted", reason="Ann never ran"),
+        member(rows[4], "scene_2"),
+        member(rows[5], "scene_2"),
+        member(fact("elsewhere", 1), "scene_2"),
+    ]
+    found = index(rows, [], members, scopes=["scene"])
+    (root,) = (row for row in found if row["is_root"])
+    assert (root["scope_type"], root["scope_key"]) == ("scene", "scene_1")
+    assert root["tree_id"] == content_id("tree", "default", "c", "scene", "scene_1")
+    assert root["leaf_count"] == 4
+    assert (root["start_time"], root["end_time"]) == (at(0), at(3))
+    small = index(rows, [], members, scopes=["scene"], scene_min_facts=1)
+    assert {row["scope_key"] for row in small} == {"scene_1", "scene_2"}
+
+
+def test_only_the_tables_of_the_wanted_scopes_are_read():
+    tables = {"facts": table("facts", [fact("a", 1)])}
+    made = MemTreeIndex(scopes=["session", "conversation"]).run(tables, HashModels())
+    assert made.tables["memtree_nodes"].num_rows == 2
+    with pytest.raises(KeyError, match="scene_members"):
+        MemTreeIndex(scopes=["scene"]).run(tables, HashModels())
 
 
 def test_rows_of_level_one_name_their_facts_and_the_times():
@@ -225,6 +263,9 @@ def test_many_facts_take_seconds_at_most():
     tables = {
         "facts": table("facts", rows),
         "mentions": table("mentions", [mention(row, f"e{n % 50}") for n, row in enumerate(rows)]),
+        "scene_members": table(
+            "scene_members", [member(row, f"scene_{n % 300}") for n, row in enumerate(rows)]
+        ),
     }
     start = time.perf_counter()
     MemTreeIndex().run(tables, HashModels())

@@ -106,6 +106,10 @@ def test_stated(text: str, expected: tuple[str, str, str]) -> None:
     "text",
     [
         "Do I live in Lisbon?",
+        "Explain tides like I'm 10.",
+        "I'm 87.5% of the way there.",
+        "This is the bench where we got engaged.",
+        "Marek owns the move.",
         "I don't live in Lisbon any more.",
         "I no longer work at Initech.",
         "I used to work at Initech.",

@@ -1,0 +1,1 @@
+"""Associations: which memories belong together, over all sessions of a conversation."""

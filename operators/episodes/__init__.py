@@ -1,0 +1,1 @@
+"""Episodes: sessions retold with a title, a short content and keywords."""

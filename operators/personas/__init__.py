@@ -1,0 +1,1 @@
+"""Personas: what a conversation shows of its people, over all sessions."""

@@ -1,0 +1,1 @@
+"""Reflection: the top-down pass in which personas question facts and scenes."""
