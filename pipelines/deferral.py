@@ -33,8 +33,12 @@ from transforms.frame import (
 from transforms.reuse import SHARED_TABLES
 from transforms.step import Step, table_of, tables_read, writes_of
 
-# Columns of a session that further messages change, without making it another session.
-_GROWING = ("content_hash", "end_time", "message_count", "speakers", "last_message_id")
+# Columns that further messages of a session change, without making it another session or
+# episode: what later steps wrote of it holds its id alone.
+_GROWING = {
+    "sessions": ("content_hash", "end_time", "message_count", "speakers", "last_message_id"),
+    "episodes": ("title", "content", "keywords", "end_time", "source_message_ids"),
+}
 
 
 @dataclass(frozen=True)
@@ -132,8 +136,7 @@ def _recorded_of(frame: Frame, name: str, steps: Sequence[Step]) -> pa.Table:
 def _fixed_columns(name: str, later: Sequence[Step]) -> list[str]:
     """Columns by which a row is the same row still, for what later steps made of it."""
     free = {*_filled_in(later).get(name, ()), "vector"}  # A vector follows from its key.
-    if name == "sessions":
-        free.update(_GROWING)
+    free.update(_GROWING.get(name, ()))
     # The last cell of an open session grows, and gets another id; nobody else refers to it.
     if not any("cells" in tables_read(step) for step in later):
         free.add("cell_id")

@@ -28,9 +28,15 @@ def test_it_is_valid_without_warnings(shipped: Plan) -> None:
         "cells",
         "extract",
         "embed",
+        "episodes",
         "deduplicate",
         "evolve",
         "entities",
+        "associate",
+        "relate",
+        "scenes",
+        "personas",
+        "reflect",
         "tree",
     ]
 
@@ -43,7 +49,9 @@ def test_it_needs_no_llm(shipped: Plan) -> None:
 
 def test_the_vectors_depend_on_the_extractor_alone(shipped: Plan) -> None:
     assert shipped.step("embed").upstream == ("extract",)
-    assert shipped.downstream("deduplicate") == ("evolve", "entities", "tree")
+    levels = ("associate", "relate", "scenes", "personas", "reflect", "tree")
+    assert shipped.downstream("deduplicate") == ("evolve", "entities", *levels)
+    assert shipped.downstream("scenes") == ("personas", "reflect", "tree")
 
 
 def test_its_parameters_are_the_defaults() -> None:

@@ -19,7 +19,10 @@ from tests.pipelines.test_function_of_the_log import STORY, models, shipped
 from tests.reference.memory_store import MemoryStore, Row
 
 BOTH = (("default", "walks"), ("default", "work"))
-LATER = ("deduplicate", "evolve", "entities", "tree")
+LATER = (
+    *("deduplicate", "evolve", "entities"),
+    *("associate", "relate", "scenes", "personas", "reflect", "tree"),
+)
 Batches = list[tuple[list[Message], Collection[tuple[str, str]]]]
 
 
