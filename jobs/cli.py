@@ -27,6 +27,7 @@ _MODULES = {
     "explain": "plan",
     "run": "run",
     "stream": "stream",
+    "consolidate": "consolidate",
     "status": "status",
     "sql": "query",
     "why": "query",

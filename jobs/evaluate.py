@@ -1,7 +1,7 @@
 """`memoryflow eval`: how much of the known evidence is found, by category."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
@@ -10,7 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.errors import UsageError
-from jobs.search import AskedQuestion, SearchSession, answer_all, read_questions
+from jobs.search import (
+    AskedQuestion,
+    SearchOptions,
+    SearchSession,
+    answer_all,
+    read_questions,
+)
 from operators.recall.metrics import all_at, ndcg_at, recall_at
 from operators.recall.searcher import Result
 
@@ -24,7 +30,7 @@ def evaluate(
     questions: Path,
     *,
     as_of: datetime | None = None,
-    without: Collection[str] = (),
+    options: SearchOptions | None = None,
 ) -> Report:
     """Percentages per category and `overall`: means over the questions with evidence.
 
@@ -34,10 +40,8 @@ def evaluate(
     asked = [q for q in read_questions(questions) if q.evidence]
     if not asked:
         raise UsageError(f"{questions}: no question has 'evidence' (message ids)")
-    scored = [
-        (q, score(q, ranked_messages(results)))
-        for q, results in answer_all(session, asked, DEPTH, as_of, without)
-    ]
+    answers = answer_all(session, asked, DEPTH, as_of, options or SearchOptions())
+    scored = [(q, score(q, ranked_messages(results))) for q, results in answers]
     report: Report = {}
     for category in sorted({q.category for q in asked if q.category}):
         report[category] = _mean([s for q, s in scored if q.category == category])

@@ -2,18 +2,25 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from jobs.access_log import AccessLog
+from jobs.archive import ArchiveRule
 from jobs.errors import UsageError
 from operators.base import Tables, Vectors
 from operators.embedding.minilm import MiniLm
+from operators.embedding.tokens import MiniLmTokens
+from operators.recall.budget import within_budget
+from operators.recall.context import with_context
 from operators.recall.conversation_index import SEARCHED, Question
+from operators.recall.profile import LOOKED_UP
 from operators.recall.searcher import Result, Searcher
+from operators.recall.tiers import AUTO, DEEP, DEEP_CONTEXT, TieredSearcher
 from transforms.warehouse.connection import Warehouse, open_warehouse
 from transforms.warehouse.read import conversation_ids, read_table
 from transforms.warehouse.scope import Conversation
@@ -44,6 +51,30 @@ class AskedQuestion:
     evidence: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class SearchOptions:
+    """How to search, whatever the question.
+
+    Attributes:
+        tier: see `operators.recall.tiers`.
+        without: channels to leave out.
+        also: channels to use that are off by default.
+        archive: SQL condition over `memory_heat`; facts that it holds for are not found.
+        context: messages before and after each result.
+        max_tokens: cut the results to so many tokens; at least one stays.
+    """
+
+    tier: str = AUTO
+    without: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    archive: str | None = None
+    context: int = 0
+    max_tokens: int | None = None
+
+
+_PLAIN = SearchOptions()
+
+
 class SearchSession:
     """An open warehouse with the searchers used last; close it, or use it as a context.
 
@@ -59,8 +90,10 @@ class SearchSession:
     def __init__(self, warehouse: Warehouse, kept: int = 64):
         self._warehouse = warehouse
         self._kept = kept
-        self._searchers: OrderedDict[tuple[Any, ...], Searcher] = OrderedDict()
+        self._searchers: OrderedDict[tuple[Any, ...], TieredSearcher] = OrderedDict()
         self._model: MiniLm | None = None
+        self._tokens: MiniLmTokens | None = None
+        self._rules: dict[str, ArchiveRule] = {}
         self._conversations: list[Conversation] | None = None
 
     @classmethod
@@ -103,34 +136,77 @@ class SearchSession:
         as_of: datetime | None = None,
         asked_at: datetime | None = None,
         k: int = 10,
-        without: Collection[str] = (),
+        options: SearchOptions = _PLAIN,
         vector: Vectors | None = None,
     ) -> list[Result]:
         """The `k` best memories; over all conversations unless one is given."""
-        searcher = self.searcher(conversation, tenant, as_of)
+        archived = self._archived(options.archive, conversation, tenant, as_of or asked_at)
+        searcher = self._tiered(conversation, tenant, as_of)
         if searcher is None:
             return []
         known = self.embed([question])[0] if vector is None else vector
-        return searcher.search(Question(question, known, asked_at or as_of), k, without)
+        asked = Question(question, known, asked_at or as_of)
+
+        def ranked(count: int) -> list[Result]:
+            return searcher.search(asked, count, options.tier, options.without, options.also)
+
+        results = _not_archived(ranked, k, archived)
+        turns = max([options.context, *(DEEP_CONTEXT for r in results if r.tier == DEEP)])
+        if turns:
+            results = with_context(results, searcher.searcher.index, turns)
+        if options.max_tokens is not None:
+            results = within_budget(results, options.max_tokens, self._count_tokens)
+        return results
 
     def searcher(
         self, conversation: str | None, tenant: str | None, as_of: datetime | None
     ) -> Searcher | None:
         """The searcher over what was asked for, built or kept; None where there is nothing."""
+        tiered = self._tiered(conversation, tenant, as_of)
+        return None if tiered is None else tiered.searcher
+
+    def _tiered(
+        self, conversation: str | None, tenant: str | None, as_of: datetime | None
+    ) -> TieredSearcher | None:
         key = (conversation, tenant, as_of)
         if key in self._searchers:
             self._searchers.move_to_end(key)
             return self._searchers[key]
-        wanted = [
-            (t, c) for t, c in self._known() if conversation in (None, c) and tenant in (None, t)
-        ]
+        wanted = self._wanted(conversation, tenant)
         if not wanted:
             return None
-        searcher = Searcher(self._tables(wanted), as_of=as_of)
+        personas = read_table(self._warehouse, "personas", LOOKED_UP, wanted).to_pylist()
+        searcher = TieredSearcher(
+            Searcher(self._tables(wanted), as_of=as_of), personas, self.embed, as_of=as_of
+        )
         self._searchers[key] = searcher
         while len(self._searchers) > self._kept:
             self._searchers.popitem(last=False)
         return searcher
+
+    def _archived(
+        self,
+        condition: str | None,
+        conversation: str | None,
+        tenant: str | None,
+        at: datetime | None,
+    ) -> frozenset[str]:
+        if condition is None:
+            return frozenset()
+        if condition not in self._rules:
+            self._rules[condition] = ArchiveRule(self._warehouse, condition)
+        wanted = self._wanted(conversation, tenant)
+        return self._rules[condition].archived(at or datetime.now(UTC), wanted)
+
+    def _count_tokens(self, texts: Sequence[str]) -> list[int]:
+        if self._tokens is None:
+            self._tokens = MiniLmTokens()
+        return self._tokens.counts(texts)
+
+    def _wanted(self, conversation: str | None, tenant: str | None) -> list[Conversation]:
+        return [
+            (t, c) for t, c in self._known() if conversation in (None, c) and tenant in (None, t)
+        ]
 
     def _known(self) -> list[Conversation]:
         if self._conversations is None:
@@ -144,6 +220,19 @@ class SearchSession:
         }
 
 
+def _not_archived(
+    ranked: Callable[[int], list[Result]], k: int, archived: frozenset[str]
+) -> list[Result]:
+    """The `k` best results whose memory is not archived, asking for more until they are full."""
+    count = k + len(archived)
+    while True:
+        found = ranked(count)
+        kept = [result for result in found if result.id not in archived][:k]
+        if len(kept) == k or len(found) < count:
+            return [replace(result, rank=rank) for rank, result in enumerate(kept, 1)]
+        count *= 2
+
+
 def search(
     warehouse: Path | str,
     question: str,
@@ -153,7 +242,7 @@ def search(
     as_of: datetime | None = None,
     asked_at: datetime | None = None,
     k: int = 10,
-    without: Collection[str] = (),
+    options: SearchOptions = _PLAIN,
 ) -> list[dict[str, Any]]:
     """One question to the warehouse at a path; results as the contract's JSON objects."""
     with SearchSession.open(warehouse) as session:
@@ -164,7 +253,7 @@ def search(
             as_of=as_of,
             asked_at=asked_at,
             k=k,
-            without=without,
+            options=options,
         )
     return [r.as_json() for r in results]
 
@@ -175,14 +264,17 @@ def search_batch(
     k: int = 10,
     *,
     as_of: datetime | None = None,
-    without: Collection[str] = (),
+    options: SearchOptions = _PLAIN,
+    log: AccessLog | None = None,
 ) -> Iterator[dict[str, Any]]:
     """`{"question_id", "results"}` per line of a file of questions, in its order.
 
     The file is read whole before the first result, so that a bad line (QuestionError)
-    is reported before any work.
+    is reported before any work. What is found is added to `log`.
     """
-    for asked, results in answer_all(session, read_questions(questions), k, as_of, without):
+    for asked, results in answer_all(session, read_questions(questions), k, as_of, options):
+        if log is not None:
+            log.add(asked.question, results)
         yield {"question_id": asked.question_id, "results": [r.as_json() for r in results]}
 
 
@@ -191,7 +283,7 @@ def answer_all(
     questions: Sequence[AskedQuestion],
     k: int,
     as_of: datetime | None = None,
-    without: Collection[str] = (),
+    options: SearchOptions = _PLAIN,
 ) -> Iterator[tuple[AskedQuestion, list[Result]]]:
     """Each question with its results; all questions are embedded first."""
     vectors = session.embed([q.question for q in questions])
@@ -205,7 +297,7 @@ def answer_all(
                 as_of=as_of,
                 asked_at=asked.asked_at,
                 k=k,
-                without=without,
+                options=options,
                 vector=vector,
             ),
         )

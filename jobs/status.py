@@ -145,6 +145,9 @@ def _counts(warehouse: Warehouse) -> Row:
         "(SELECT count(*) FROM facts) AS facts, "
         "(SELECT count(*) FROM facts WHERE status = 'active') AS active_facts, "
         "(SELECT count(*) FROM entities) AS entities, "
+        "(SELECT count(*) FROM episodes) AS episodes, "
+        "(SELECT count(*) FROM scenes) AS scenes, "
+        "(SELECT count(*) FROM personas) AS personas, "
         "(SELECT count(*) FROM dead_letters) AS dead_letters "
         "FROM messages WHERE is_current"
     )

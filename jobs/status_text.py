@@ -86,6 +86,10 @@ def _memory(counts: Row, storage: Row) -> Iterator[str]:
         f"({counts['active_facts']:,} active), {counts['entities']:,} entities"
     )
     yield (
+        f"             {counts['episodes']:,} episodes, {counts['scenes']:,} scenes, "
+        f"{counts['personas']:,} persona entries"
+    )
+    yield (
         f"storage      {storage['live_files']:,} live files ({_size(storage['live_bytes'])}), "
         f"{storage['snapshots']:,} snapshots, {_size(storage['disk_bytes'])} on disk"
     )

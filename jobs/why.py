@@ -5,19 +5,16 @@ links, scenes, personas, artifacts and messages.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
 
 from rapidfuzz import process
 
-from schemas.ids import content_hash
+from jobs.why_rows import ConversationRows, Row, select_rows
 from transforms.warehouse.catalog import quoted
 from transforms.warehouse.connection import LAKE, Warehouse
-from transforms.warehouse.scope import Conversation, literal
-
-Row = dict[str, Any]
+from transforms.warehouse.scope import literal
 
 # Kind of memory: its table and the column with its id.
 _KINDS: dict[str, tuple[str, str]] = {
@@ -56,6 +53,9 @@ class Explanation:
     supersedes: list[Row] = field(default_factory=list)
     links: list[Row] = field(default_factory=list)
     derived: list[Row] = field(default_factory=list)
+    members: list[Row] = field(default_factory=list)
+    scenes: list[Row] = field(default_factory=list)
+    personas: list[Row] = field(default_factory=list)
     model_calls: list[Row] = field(default_factory=list)
     steps: list[Row] = field(default_factory=list)
     run: Row | None = None
@@ -74,7 +74,7 @@ def why(
     `conversation` narrows ids that are not unique, such as message ids.
     """
     for kind, (table, column) in _KINDS.items():
-        found = _select(warehouse, table, f"{quoted(column)} = {literal(memory_id)}", kind=kind)
+        found = select_rows(warehouse, table, f"{quoted(column)} = {literal(memory_id)}", kind=kind)
         if conversation is not None:
             found = [row for row in found if row["conversation_id"] == conversation]
         if found:
@@ -88,7 +88,7 @@ def render(explanations: Sequence[Explanation]) -> str:
 
 
 def _explain(warehouse: Warehouse, kind: str, memory_id: str, row: Row) -> Explanation:
-    scope = _Scope(warehouse, (row["tenant"], row["conversation_id"]))
+    scope = ConversationRows(warehouse, (row["tenant"], row["conversation_id"]))
     facts = scope.facts_of(kind, row)
     canonical = row.get("canonical_id") if kind == "fact" else None
     by = row.get("superseded_by") if kind == "fact" else None
@@ -109,133 +109,14 @@ def _explain(warehouse: Warehouse, kind: str, memory_id: str, row: Row) -> Expla
             "links", f"source_id = {literal(memory_id)} OR target_id = {literal(memory_id)}"
         ),
         derived=facts if kind in ("message", "cell", "session") else [],
+        members=scope.members(row["scene_id"]) if kind == "scene" else [],
+        scenes=scope.scenes_of(canonical or memory_id) if kind == "fact" else [],
+        personas=scope.personas_of([f["fact_id"] for f in facts]) if kind == "fact" else [],
         model_calls=scope.model_calls(kind, row, texts),
         steps=scope.steps(row),
         run=_run(warehouse, snapshot),
         snapshot=snapshot,
     )
-
-
-class _Scope:
-    """Queries inside one conversation."""
-
-    def __init__(self, warehouse: Warehouse, conversation: Conversation) -> None:
-        self._warehouse = warehouse
-        tenant, conversation_id = conversation
-        self._where = f"tenant = {literal(tenant)} AND conversation_id = {literal(conversation_id)}"
-
-    def select(self, table: str, condition: str) -> list[Row]:
-        return _select(self._warehouse, table, f"{self._where} AND ({condition})")
-
-    def one(self, table: str, column: str, value: str | None) -> Row | None:
-        if value is None:
-            return None
-        rows = self.select(table, f"{quoted(column)} = {literal(value)}")
-        return rows[0] if rows else None
-
-    def facts(self, condition: str) -> list[Row]:
-        found = self.select("facts", condition)
-        return sorted(
-            found, key=lambda f: (f["event_time"], f["seq"], f["message_id"], f["ordinal"])
-        )
-
-    def facts_of(self, kind: str, row: Row) -> list[Row]:
-        """Facts that a memory rests on, or, of messages and their groups, that rest on it."""
-        find: dict[str, Callable[[], list[Row]]] = {
-            "fact": lambda: self._with_duplicates([row["fact_id"]]),
-            "cell": lambda: self.facts(f"cell_id = {literal(row['cell_id'])}"),
-            "session": lambda: self.facts(f"session_id = {literal(row['session_id'])}"),
-            "node": lambda: self._with_duplicates(self._leaves(row)),
-            "entity": lambda: self._with_duplicates(self._mentioning(row["entity_id"])),
-            "link": lambda: self._with_duplicates([row["source_id"], row["target_id"]]),
-            "scene": lambda: self._with_duplicates(self._members(row["scene_id"])),
-            "persona": lambda: self._with_duplicates(row["evidence"]),
-            "artifact": lambda: self._with_text_hash(row["input_hash"]),
-            "message": lambda: self.facts(
-                f"list_contains(source_message_ids, {literal(row['message_id'])})"
-            ),
-        }
-        return find[kind]() if kind in find else []
-
-    def messages_of(self, kind: str, row: Row, facts: Sequence[Row]) -> list[Row]:
-        """Messages of a memory with the span each fact rests on, in event order."""
-        if kind == "message":
-            versions = self.select("messages", f"message_id = {literal(row['message_id'])}")
-            return [_said(m, []) for m in versions]
-        if kind == "session":
-            found = self.select("messages", f"session_id = {literal(row['session_id'])}")
-        else:
-            ids = set(row.get("message_ids") or row.get("source_message_ids") or ())
-            if kind != "cell":
-                ids.update(i for fact in facts for i in fact["source_message_ids"])
-            found = self.select("messages", f"is_current AND message_id IN {_in(ids)}")
-        found.sort(key=lambda m: (m["timestamp"], m["seq"], m["message_id"]))
-        return [_said(m, facts) for m in found]
-
-    def model_calls(self, kind: str, row: Row, texts: Iterable[str]) -> list[Row]:
-        """Recorded calls whose input was the text of this memory."""
-        if kind == "artifact":
-            return [row]
-        hashes = {content_hash("text", text) for text in texts}
-        if kind in ("cell", "message", "node"):
-            hashes.add(content_hash("text", row.get("text") or row.get("summary") or ""))
-        return self.select("artifacts", f"input_hash IN {_in(hashes)}")
-
-    def steps(self, row: Row) -> list[Row]:
-        keys = {"", row.get("session_id") or ""}
-        found = self.select("stamps", f"key IN {_in(keys)}")
-        return sorted(found, key=lambda s: (s["step"], s["key"]))
-
-    def _with_duplicates(self, fact_ids: Iterable[str]) -> list[Row]:
-        ids = _in(fact_ids)
-        return self.facts(f"fact_id IN {ids} OR canonical_id IN {ids}")
-
-    def _leaves(self, node: Row) -> list[str]:
-        nodes = self.select("memtree_nodes", f"tree_id = {literal(node['tree_id'])}")
-        by_id = {n["node_id"]: n for n in nodes}
-        leaves: list[str] = []
-        pending = [node["node_id"]]
-        while pending:
-            current = by_id.get(pending.pop())
-            if current is None:
-                continue
-            leaves.extend(current["fact_ids"])
-            if current["level"] > 1:
-                pending.extend(current["child_ids"])
-        return leaves
-
-    def _mentioning(self, entity_id: str) -> list[str]:
-        rows = self.select("mentions", f"entity_id = {literal(entity_id)}")
-        return [row["fact_id"] for row in rows]
-
-    def _members(self, scene_id: str) -> list[str]:
-        rows = self.select("scene_members", f"scene_id = {literal(scene_id)}")
-        return [row["memory_id"] for row in rows]
-
-    def _with_text_hash(self, input_hash: str) -> list[Row]:
-        return [f for f in self.facts("true") if content_hash("text", f["text"]) == input_hash]
-
-
-def _select(
-    warehouse: Warehouse, table: str, condition: str, *, kind: str | None = None
-) -> list[Row]:
-    extra = ", snapshot_id AS __snapshot" if kind else ""
-    sql = f"SELECT *{extra} FROM {quoted(table)} WHERE {condition}"
-    rows = warehouse.query(sql).to_pylist()
-    if kind == "message":  # one explanation of a message, from the version that counts
-        current = [row for row in rows if row["is_current"]]
-        return current or rows[:1]
-    return rows
-
-
-def _said(message: Row, facts: Iterable[Row]) -> Row:
-    spans = [
-        [fact["span_start"], fact["span_end"]]
-        for fact in facts
-        if fact["message_id"] == message["message_id"]
-    ]
-    names = ("message_id", "speaker", "timestamp", "text", "revision", "is_current")
-    return {**{name: message[name] for name in names}, "spans": spans}
 
 
 def _snapshot(warehouse: Warehouse, snapshot_id: int) -> Row | None:
@@ -266,24 +147,34 @@ def _unknown(warehouse: Warehouse, memory_id: str, conversation: str | None) -> 
     where = f" in conversation {conversation!r}" if conversation else ""
     nearest = [m[0] for m in process.extract(memory_id, ids, limit=_SUGGESTIONS, score_cutoff=60)]
     hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
+    heirs = warehouse.rows(
+        "SELECT DISTINCT source_id FROM links WHERE target_id = ? "
+        "AND type IN ('split_from', 'merged_from') ORDER BY source_id",
+        [memory_id],
+    )
+    if heirs:  # Former scenes are named by the links of those that came of them.
+        hint = f" It was a scene, and lives on in {', '.join(row[0] for row in heirs)}."
     return f"No memory has the id {memory_id!r}{where}.{hint}"
 
 
 def _lines(e: Explanation) -> list[str]:
-    text = e.row.get("text") or e.row.get("summary") or e.row.get("name") or ""
     lines = [f"{e.kind} {e.id}", f"  conversation {e.conversation_id} ({e.tenant})"]
-    lines += [f"  {text}"] if text else []
+    lines += [f"  {text}" for text in _texts(e)]
     if e.kind == "fact":
         lines.append(
             f"  {e.row['status']}, said {_time(e.row['event_time'])}, valid "
             f"{_time(e.row['valid_from'])} to {_time(e.row['valid_to'])}"
         )
+        lines += [f"  doubted: {e.row['doubt']}"] if e.row["doubt"] else []
     lines += _section("said in", [_message_line(m) for m in e.messages])
     for title, row in (("stands for it", e.canonical), ("superseded by", e.superseded_by)):
         lines += _section(title, [_fact_line(row)] if row else [])
     lines += _section("duplicates merged into it", map(_fact_line, e.duplicates))
     lines += _section("supersedes", map(_fact_line, e.supersedes))
     lines += _section("facts from it", map(_fact_line, e.derived))
+    lines += _section("members", (f"{_place(m)}{m['memory_id']} {m['text']}" for m in e.members))
+    lines += _section("in scenes", (f"{_place(m)}{m['scene_id']} {m['title']}" for m in e.scenes))
+    lines += _section("evidence of", (f"{p['persona_id']} {_trait(p)}" for p in e.personas))
     lines += _section(
         "links",
         (
@@ -311,6 +202,31 @@ def _lines(e: Explanation) -> list[str]:
     return lines
 
 
+def _texts(e: Explanation) -> list[str]:
+    """What a memory says, in one line or two."""
+    if e.kind == "persona":
+        return [_trait(e.row)]
+    names = ("title", "text", "content", "summary", "name")
+    return [str(e.row[name]) for name in names if e.row.get(name)]
+
+
+def _trait(persona: Row) -> str:
+    return (
+        f"{persona['person']}: {persona['attribute']} {persona['value']} ({persona['status']} "
+        f"{persona['kind']}, confidence {persona['confidence']}, stability "
+        f"{persona['stability']}, {persona['support']} sessions, valid "
+        f"{_time(persona['valid_from'])} to {_time(persona['valid_to'])})"
+    )
+
+
+def _place(member: Row) -> str:
+    """Weight in a scene, and what reflection has to say."""
+    judged = "" if member["status"] == "member" else f", {member['status']}"
+    part = f", part {member['part']}" if member["part"] else ""
+    reason = f": {member['reason']}" if member["reason"] else ""
+    return f"[{member['weight']}{judged}{part}{reason}] "
+
+
 def _section(title: str, items: Iterable[str]) -> list[str]:
     listed = [f"    {item}" for item in items]
     return [f"  {title}:", *listed] if listed else []
@@ -332,12 +248,6 @@ def _fact_line(fact: Row) -> str:
 
 def _time(value: datetime | None) -> str:
     return value.isoformat().replace("+00:00", "Z") if value else "-"
-
-
-def _in(values: Iterable[str]) -> str:
-    """An SQL list; of nothing, one that nothing is in."""
-    listed = ", ".join(literal(value) for value in sorted(set(values)))
-    return f"({listed or 'NULL'})"
 
 
 def _json_value(value: object) -> object:

@@ -44,13 +44,9 @@ JOIN ({_SOURCES.format(where="")}) s
 WHERE f.status = 'active'
 """
 
-# Bitemporal in event time: only what had been said by `t` counts, also for the end of a
-# validity: a fact that was closed by something said later is still open as of `t`. Of a
-# group of duplicates the canonical fact stands for all, or, where it was said later, the
-# first one said.
-_AS_OF_TO = """CASE WHEN u.event_time > CAST(t AS TIMESTAMPTZ) THEN NULL ELSE c.valid_to END"""
-_MEMORIES_AS_OF = f"""
-WITH known AS (
+# Of a group of duplicates the canonical fact stands for all, or, where it was said after
+# `t`, the first one said.
+_STANDING = """known AS (
   SELECT *, coalesce(canonical_id, fact_id) AS group_id
   FROM facts WHERE event_time <= CAST(t AS TIMESTAMPTZ)
 ), standing AS (
@@ -58,7 +54,13 @@ WITH known AS (
   QUALIFY row_number() OVER (
     PARTITION BY tenant, conversation_id, group_id
     ORDER BY canonical_id IS NOT NULL, event_time, seq, message_id, ordinal, fact_id) = 1
-)
+)"""
+
+# Bitemporal in event time: only what had been said by `t` counts, also for the end of a
+# validity: a fact that was closed by something said later is still open as of `t`.
+_AS_OF_TO = """CASE WHEN u.event_time > CAST(t AS TIMESTAMPTZ) THEN NULL ELSE c.valid_to END"""
+_MEMORIES_AS_OF = f"""
+WITH {_STANDING}
 SELECT {_FACT_COLUMNS.format(valid_from="c.valid_from", valid_to=_AS_OF_TO)}
 FROM standing f
 JOIN facts c ON c.tenant = f.tenant AND c.conversation_id = f.conversation_id
@@ -72,16 +74,34 @@ WHERE (c.valid_from IS NULL OR c.valid_from <= CAST(t AS TIMESTAMPTZ))
        OR u.event_time > CAST(t AS TIMESTAMPTZ))
 """
 
+# A scene rests on its members with what was merged into them, a persona on its evidence.
 _PROVENANCE = """
-SELECT p.tenant, p.conversation_id, p.memory_id, p.memory_kind, p.via_id, p.message_id,
-       m.speaker, m.timestamp, m.text, p.span_start, p.span_end
-FROM (
-  SELECT tenant, conversation_id, coalesce(canonical_id, fact_id) AS memory_id,
-         'fact' AS memory_kind, fact_id AS via_id, source AS message_id,
+WITH said AS (
+  SELECT tenant, conversation_id, fact_id, coalesce(canonical_id, fact_id) AS group_id,
+         source AS message_id,
          CASE WHEN source = main THEN span_start END AS span_start,
          CASE WHEN source = main THEN span_end END AS span_end
   FROM (SELECT tenant, conversation_id, fact_id, canonical_id, span_start, span_end,
                message_id AS main, unnest(source_message_ids) AS source FROM facts)
+)
+SELECT p.tenant, p.conversation_id, p.memory_id, p.memory_kind, p.via_id, p.message_id,
+       m.speaker, m.timestamp, m.text, p.span_start, p.span_end
+FROM (
+  SELECT tenant, conversation_id, group_id AS memory_id, 'fact' AS memory_kind,
+         fact_id AS via_id, message_id, span_start, span_end
+  FROM said
+  UNION ALL
+  SELECT s.tenant, s.conversation_id, c.scene_id, 'scene', s.fact_id, s.message_id,
+         s.span_start, s.span_end
+  FROM scene_members c
+  JOIN said s ON s.tenant = c.tenant AND s.conversation_id = c.conversation_id
+    AND s.group_id = c.memory_id
+  UNION ALL
+  SELECT s.tenant, s.conversation_id, e.persona_id, 'persona', s.fact_id, s.message_id,
+         s.span_start, s.span_end
+  FROM (SELECT tenant, conversation_id, persona_id, unnest(evidence) AS fact_id FROM personas) e
+  JOIN said s ON s.tenant = e.tenant AND s.conversation_id = e.conversation_id
+    AND s.fact_id = e.fact_id
   UNION ALL
   SELECT tenant, conversation_id, cell_id, 'cell', cell_id, unnest(message_ids), NULL, NULL
   FROM cells
@@ -114,6 +134,80 @@ LEFT JOIN facts u ON u.tenant = f.tenant AND u.conversation_id = f.conversation_
 WHERE f.superseded_by IS NOT NULL AND f.status <> 'duplicate'
 """
 
+# Forgetting, as functions of what is recorded; nothing is deleted by them. Time in days.
+# - strength S = 1 + accesses + 1.5 * importance: MemoryBank (arXiv 2305.10250), whose every
+#   recall adds 1, with the weight that SuperLocalMemory gives importance.
+# - retention = exp(-d / S), d: days since the last access, or since it was said.
+# - heat = accesses + messages that support it + exp(-h / 24), h: d in hours: MemoryOS
+#   (arXiv 2506.06326), N_visit + L_interaction + R_recency.
+# - score: ByteRover's importance of 0..100. It begins at 50 + 50 * importance, every access
+#   adds 3, and a day takes 0.5% of it. A memory begins in 'long_term'; it becomes 'working'
+#   at 85 until the score falls below 60, and falls into 'archive' below 35 until it is back
+#   at 65. Between two thresholds it stays what it was, so the tier is judged on the whole
+#   history: only an event raises the score, so it is highest after one and lowest before
+#   the next, or now.
+_HEAT = f"""
+WITH {_STANDING}, events AS (
+  SELECT tenant, conversation_id, group_id, event_time AS time, 50 + 50 * importance AS points,
+         NULL AS access_id
+  FROM standing
+  UNION ALL
+  SELECT s.tenant, s.conversation_id, s.group_id, greatest(a.accessed_at, s.event_time), 3,
+         a.access_id
+  FROM accesses a
+  JOIN known k ON k.tenant = a.tenant AND k.conversation_id = a.conversation_id
+    AND k.fact_id = a.memory_id
+  JOIN standing s ON s.tenant = k.tenant AND s.conversation_id = k.conversation_id
+    AND s.group_id = k.group_id
+  WHERE a.accessed_at <= CAST(t AS TIMESTAMPTZ)
+), numbered AS (
+  SELECT *, least((epoch_us(time) - epoch_us(min(time) OVER item)) / 86.4e9, 36500) AS day,
+         row_number() OVER (item ORDER BY time, access_id NULLS FIRST) AS n
+  FROM events
+  WINDOW item AS (PARTITION BY tenant, conversation_id, group_id)
+), scored AS (
+  SELECT *, pow(0.995, day) * sum(points * pow(0.995, -day)) OVER (
+              PARTITION BY tenant, conversation_id, group_id ORDER BY n
+              ROWS UNBOUNDED PRECEDING) AS after_it
+  FROM numbered
+), history AS (
+  SELECT tenant, conversation_id, group_id,
+         count(access_id) AS accesses,
+         max(time) FILTER (access_id IS NOT NULL) AS last_access,
+         max(time) AS last_time,
+         arg_max(after_it, n) AS last_score,
+         coalesce(max(n) FILTER (after_it >= 85), 0) AS over_85,
+         coalesce(max(n) FILTER (after_it - points < 60 AND n > 1), 1) AS under_60,
+         coalesce(max(n) FILTER (after_it >= 65), 1) AS over_65,
+         coalesce(max(n) FILTER (after_it - points < 35 AND n > 1), 1) AS under_35
+  FROM scored GROUP BY ALL
+), measured AS (
+  SELECT h.*, f.fact_id, c.text, c.status, f.importance, f.event_time,
+         len(m.source_message_ids) AS messages,
+         (epoch_us(CAST(t AS TIMESTAMPTZ)) - epoch_us(f.event_time)) / 3.6e9 AS age,
+         (epoch_us(CAST(t AS TIMESTAMPTZ)) - epoch_us(h.last_time)) / 3.6e9 AS idle,
+         1 + h.accesses + 1.5 * f.importance AS s
+  FROM standing f
+  JOIN history h USING (tenant, conversation_id, group_id)
+  JOIN facts c ON c.tenant = f.tenant AND c.conversation_id = f.conversation_id
+    AND c.fact_id = f.group_id
+  JOIN ({_SOURCES.format(where="WHERE event_time <= CAST(t AS TIMESTAMPTZ)")}) m
+    ON m.tenant = f.tenant AND m.conversation_id = f.conversation_id AND m.group_id = f.group_id
+), judged AS (
+  SELECT *, last_score * pow(0.995, idle / 24) AS score FROM measured
+)
+SELECT tenant, conversation_id, fact_id, text, status, importance, event_time,
+       accesses, last_access, round(age, 4) AS age_hours, round(idle, 4) AS idle_hours,
+       round(s, 4) AS strength,
+       round(exp(-idle / 24 / s), 4) AS retention,
+       round(accesses + messages + exp(-idle / 24), 4) AS heat,
+       round(least(score, 100), 4) AS score,
+       CASE WHEN over_85 >= under_60 AND score >= 60 THEN 'working'
+            WHEN over_65 >= under_35 AND score >= 35 THEN 'long_term'
+            ELSE 'archive' END AS tier
+FROM judged
+"""
+
 VIEWS: tuple[View, ...] = (
     View(
         "current_messages",
@@ -128,6 +222,12 @@ VIEWS: tuple[View, ...] = (
         parameters="t",
     ),
     View("provenance", "Memory to message: who said it, when, in which words.", _PROVENANCE),
+    View(
+        "memory_heat",
+        "Accesses, retention, heat and tier of every fact, at an instant; see docs/recall.md.",
+        _HEAT,
+        parameters="t",
+    ),
     View("timeline", "Sessions, facts and supersessions by event time.", _TIMELINE),
 )
 

@@ -14,9 +14,10 @@ from jobs.batch.models import embedder_counts, start_embedders
 from jobs.batch.progress import Progress
 from jobs.batch.ray_session import ray_session
 from jobs.batch.reading import Partitioned, ReadOptions, read_partitions, too_bad
+from jobs.batch.recorded_sizes import with_recorded
 from jobs.batch.slices import Slice, cut_slices
 from jobs.batch.state import WarehouseState, load_state
-from jobs.batch.workers import SliceReport, WorkerSetup, start_workers
+from jobs.batch.workers import SliceReport, SliceWorker, WorkerSetup, start_workers
 from jobs.erasure_marks import without_erased
 from jobs.errors import EngineError, TooMuchBadInputError
 from operators.embedding.model_id import MODEL_ID
@@ -36,6 +37,7 @@ class BuildRequest:
         max_bad: stop once there are more dead letters from reading; None never stops.
         address: Ray cluster to run on; None starts a local Ray.
         commit_bytes: commit once so much is finished.
+        worker: what builds the slices.
     """
 
     plan: Plan
@@ -45,6 +47,7 @@ class BuildRequest:
     address: str | None = None
     max_bad: int | None = None
     commit_bytes: int = 64 * 1024 * 1024
+    worker: type[SliceWorker] = SliceWorker
 
 
 @dataclass
@@ -84,14 +87,30 @@ def build(warehouse: Warehouse, request: BuildRequest, progress: Progress) -> Bu
     finish_pending_erasure(warehouse)
     ledger = InputLedger.take(request.files, request.plan.fingerprint)
     state = load_state(warehouse, request.plan)
-    report = BuildReport()
     if not state.stale and ledger.all_known(state.inputs):
         _check_bad(ledger.bad(state.inputs), request.max_bad)
-        report.skipped = True
-        return report
+        return BuildReport(skipped=True)
+    return bring_up_to_date(warehouse, request, state, ledger, progress)
+
+
+def bring_up_to_date(
+    warehouse: Warehouse,
+    request: BuildRequest,
+    state: WarehouseState,
+    ledger: InputLedger,
+    progress: Progress,
+    *,
+    complete: bool = True,
+) -> BuildReport:
+    """Build the input and `state.stale`, commit; `complete`: nothing else is behind the plan.
+
+    Raises:
+        TooMuchBadInputError, EngineError: as `build`.
+    """
+    report = BuildReport()
     with ray_session(request.address, request.workers):
         committer = Committer(warehouse, request, report)
-        _build_on_ray(request, state, ledger, committer, progress)
+        _build_on_ray(request, state, ledger, committer, progress, complete=complete)
     if needs_maintenance(warehouse):
         maintain(warehouse)
     return report
@@ -103,6 +122,8 @@ def _build_on_ray(
     ledger: InputLedger,
     committer: Committer,
     progress: Progress,
+    *,
+    complete: bool,
 ) -> None:
     journal = committer.warehouse.path / JOURNAL_DIR / MODEL_ID
     embedders = start_embedders(request.plan.runtime.embedders or request.workers, journal)
@@ -112,7 +133,7 @@ def _build_on_ray(
         state.tombstones,
         state.open_failures,
     )
-    workers = start_workers(request.workers, setup, list(embedders))
+    workers = start_workers(request.workers, setup, list(embedders), request.worker)
     ray.get([actor.ready.remote() for actor in (*embedders.values(), *workers)])
     progress.started()
     read = read_partitions(request.files, request.options, workers, request.max_bad)
@@ -120,13 +141,15 @@ def _build_on_ray(
     if too_bad(read.bad, request.max_bad):
         committer.commit(done=False)
         _check_bad(read.bad, request.max_bad)
-    slices = cut_slices(
-        read.partitions, state.stale, request.workers, request.plan.runtime.slice_chars
-    )
+    sizes = with_recorded(committer.warehouse, read.partitions, state.stale)
+    slices = cut_slices(sizes, state.stale, request.workers, request.plan.runtime.slice_chars)
     progress.total(sum(s.messages for s in slices), sum(s.chars for s in slices))
     _build_slices(slices, workers, committer, progress)
     committer.report.add({"model_calls": embedder_counts(embedders)})
-    committer.finish(ledger.rows(read.bad))
+    if complete:
+        committer.finish(ledger.rows(read.bad))
+    else:
+        committer.commit(done=False)
     progress.finished()
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.access_log import AccessLog
 from jobs.commands.options import (
     DEFAULT_WAREHOUSE,
     ConversationOption,
@@ -16,18 +17,44 @@ from jobs.commands.options import (
 )
 from jobs.errors import UsageError
 from jobs.evaluate import evaluate, render
-from jobs.search import SearchSession, search_batch
-from operators.recall.fusion import CHANNELS
-from operators.recall.searcher import Result
+from jobs.search import SearchOptions, SearchSession, search_batch
+from operators.recall.fusion import CHANNELS, OFF_BY_DEFAULT
+from operators.recall.searcher import Result, Turn
+from operators.recall.tiers import AUTO, TIERS
 
 ResultsOption = Annotated[int, typer.Option("-k", min=1, max=1000, help="Results a question.")]
 AsOfOption = Annotated[
     str | None,
     typer.Option("--as-of", help="Memory as of this time (RFC 3339): nothing said later."),
 ]
+# How to search.
+TierOption = Annotated[str, typer.Option("--tier", help=f"How deep: {', '.join(TIERS)}.")]
 WithoutOption = Annotated[
     list[str] | None,
     typer.Option("--without", help=f"Switch a channel off: {', '.join(CHANNELS)}."),
+]
+WithOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        help=f"Switch a channel on that is off: {', '.join(sorted(OFF_BY_DEFAULT)) or 'none is'}.",
+    ),
+]
+ArchiveOption = Annotated[
+    str | None,
+    typer.Option(
+        "--archive",
+        metavar="SQL",
+        help='Leave out facts that this holds for, over memory_heat: "retention < 0.05".',
+    ),
+]
+# What comes back.
+ContextOption = Annotated[
+    int, typer.Option("--context", min=0, max=100, help="Messages before and after each result.")
+]
+MaxTokensOption = Annotated[
+    int | None,
+    typer.Option("--max-tokens", min=1, help="Cut the results to so many tokens; one stays."),
 ]
 
 
@@ -51,32 +78,50 @@ def search(
     batch: Annotated[
         Path | None, typer.Option("--batch", help="JSON Lines of questions; implies --json.")
     ] = None,
+    tier: TierOption = AUTO,
     without: WithoutOption = None,
+    also: WithOption = None,
+    archive: ArchiveOption = None,
+    context: ContextOption = 0,
+    max_tokens: MaxTokensOption = None,
+    log_access: Annotated[
+        bool, typer.Option("--log-access", help="Record what was found; it makes memories warm.")
+    ] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Find memories, ranked, each with the messages that support it."""
     until = _time("--as-of", as_of)
-    channels = _channels(without)
+    options = SearchOptions(
+        tier=_tier(tier),
+        without=_channels(without),
+        also=_channels(also),
+        archive=archive,
+        context=context,
+        max_tokens=max_tokens,
+    )
+    log = AccessLog() if log_access else None
     with SearchSession.open(warehouse) as session:
         if batch is not None:
-            for answer in search_batch(session, batch, k, as_of=until, without=channels):
+            for answer in search_batch(session, batch, k, as_of=until, options=options, log=log):
                 print(json.dumps(answer, ensure_ascii=False))
-            return
-        if not question:
-            raise UsageError("give a question, or --batch FILE")
-        results = session.search(
-            question,
-            conversation=conversation,
-            tenant=tenant,
-            as_of=until,
-            asked_at=_time("--asked-at", asked_at),
-            k=k,
-            without=channels,
-        )
-    if json_output:
-        print(json.dumps([result.as_json() for result in results], ensure_ascii=False))
-    else:
-        print("\n".join(map(_line, results)) or "nothing found")
+        else:
+            if not question:
+                raise UsageError("give a question, or --batch FILE")
+            results = session.search(
+                question,
+                conversation=conversation,
+                tenant=tenant,
+                as_of=until,
+                asked_at=_time("--asked-at", asked_at),
+                k=k,
+                options=options,
+            )
+            _show(results, as_json=json_output)
+            if log is not None:
+                log.add(question, results)
+    # After the answers are out and the reader is closed: it may wait for another writer.
+    if log is not None:
+        log.write(warehouse)
 
 
 def evaluate_questions(
@@ -84,19 +129,38 @@ def evaluate_questions(
         Path, typer.Option("--questions", help="JSON Lines with question and evidence.")
     ],
     warehouse: WarehouseOption = DEFAULT_WAREHOUSE,
+    tier: TierOption = AUTO,
     without: WithoutOption = None,
+    also: WithOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Retrieval quality: recall@k, all-evidence@10, nDCG@10, by category."""
+    options = SearchOptions(_tier(tier), _channels(without), _channels(also))
     with SearchSession.open(warehouse) as session:
-        report = evaluate(session, questions, without=_channels(without))
+        report = evaluate(session, questions, options=options)
     print(json.dumps(report) if json_output else render(report))
 
 
-def _line(result: Result) -> str:
-    day = result.event_time.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+def _show(results: list[Result], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([result.as_json() for result in results], ensure_ascii=False))
+    else:
+        print("\n".join(map(_lines, results)) or "nothing found")
+
+
+def _lines(result: Result) -> str:
     sources = ", ".join(result.source_message_ids)
-    return f"{result.rank:>3}. [{day}] {result.text}\n     {result.id}  from {sources}"
+    found = f"{result.rank:>3}. [{_minute(result.event_time)}] {result.text}\n"
+    found += f"     {result.id}  from {sources}"
+    return "\n".join([found, *map(_turn_line, result.context or ())])
+
+
+def _turn_line(turn: Turn) -> str:
+    return f"       | [{_minute(turn.timestamp)}] {turn.speaker}: {turn.text}"
+
+
+def _minute(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _time(option: str, value: str | None) -> datetime | None:
@@ -113,8 +177,14 @@ def _time(option: str, value: str | None) -> datetime | None:
     return moment
 
 
-def _channels(without: list[str] | None) -> tuple[str, ...]:
-    unknown = sorted(set(without or ()) - set(CHANNELS))
+def _tier(tier: str) -> str:
+    if tier not in TIERS:
+        raise UsageError(f"no tier '{tier}'; there are {', '.join(TIERS)}")
+    return tier
+
+
+def _channels(named: list[str] | None) -> tuple[str, ...]:
+    unknown = sorted(set(named or ()) - set(CHANNELS))
     if unknown:
         raise UsageError(f"no channel '{unknown[0]}'; there are {', '.join(CHANNELS)}")
-    return tuple(without or ())
+    return tuple(named or ())

@@ -110,6 +110,14 @@ class Bm25:
                 out[self._document[rows]] += self._weight[rows]
         return out
 
+    def weighted(self, terms: Ints, weights: Floats) -> Floats:
+        """Score of every document for terms given by number, each times its weight."""
+        out = np.zeros(self._documents)
+        for term in terms.tolist():
+            rows = slice(self._start[term], self._start[term + 1])
+            out[self._document[rows]] += weights[term] * self._weight[rows]
+        return out
+
 
 def scaled(scores: Floats) -> Floats:
     """Scores as a share of the best one, 0 to 1."""

@@ -42,7 +42,8 @@ def test_duckdb_file_opens_without_extensions(filled: Warehouse, tmp_path: Path)
         found = dict(stock.execute("SELECT table_name, comment FROM duckdb_tables()").fetchall())
         assert found == {t.name: t.comment for t in TABLES.values()}
         assert stock.execute("SELECT count(*) FROM messages").fetchall() == [(1,)]
-        for view in ("memories", "provenance", "timeline", "memories_as_of('2030-01-01')"):
+        at_a_time = ("memories_as_of('2030-01-01')", "memory_heat(TIMESTAMPTZ '2030-01-01')")
+        for view in ("memories", "provenance", "timeline", *at_a_time):
             stock.execute(f"FROM {view}").fetchall()
     with pytest.raises(WarehouseError, match="the file exists"):
         export_duckdb(filled, file)

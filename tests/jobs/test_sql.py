@@ -35,6 +35,7 @@ def session(filled: Path) -> Iterator[SqlSession]:
         "FROM memories",
         "FROM memories_as_of('2024-05-01')",
         "FROM memories_as_of(now())",
+        "SELECT tier, count(*) FROM memory_heat(now()) GROUP BY tier",
         "FROM provenance",
         "FROM timeline",
         "FROM current_messages",

@@ -49,6 +49,8 @@ def fill(warehouse: Warehouse) -> None:
         {"fact_id": f"f{i}", "status": status} for i, status in enumerate(("active", "duplicate"))
     ]
     rows = {"messages": messages, "sessions": sessions, "dead_letters": letters, "facts": facts}
+    rows["scenes"] = [{"scene_id": "scene_0"}]
+    rows["personas"] = [{"persona_id": f"persona_{i}"} for i in range(2)]
     commit(warehouse, [ChangeSet(t, inserts=make_rows(t, r)) for t, r in rows.items()])
 
 
@@ -126,6 +128,9 @@ def test_never_streamed(warehouse: Warehouse) -> None:
         "facts": 2,
         "active_facts": 1,
         "entities": 0,
+        "episodes": 0,
+        "scenes": 1,
+        "personas": 2,
         "dead_letters": 3,
     }
     assert found["dead_letters"] == [
@@ -135,7 +140,7 @@ def test_never_streamed(warehouse: Warehouse) -> None:
     assert found["newest_message"] == NEWEST
     assert found["open_sessions"] is None
     storage = found["storage"]
-    assert storage["live_files"] == 4
+    assert storage["live_files"] == 6
     assert storage["snapshots"] >= 2
     assert storage["disk_bytes"] > storage["live_bytes"] > 0
 

@@ -47,12 +47,38 @@ def filled(warehouse: Warehouse) -> Warehouse:
         "entities": make_rows("entities", [{**c1, "entity_id": "entity_1"}]),
         "mentions": make_rows("mentions", [{**c1, "entity_id": "entity_1", "fact_id": "fact_old"}]),
         "links": make_rows(
-            "links", [{**c1, "link_id": "link_1", "source_id": "fact_new", "target_id": "fact_old"}]
+            "links",
+            [{**c1, "link_id": "link_1", "source_id": "fact_new", "target_id": "fact_old"},
+             {**c1, "link_id": "link_sessions", "type": "associated", "source_id": "session_1",
+              "target_id": "session_0"},
+             {**c1, "link_id": "link_split", "type": "split_from", "source_id": "scene_1",
+              "target_id": "scene_0"}],
         ),
         "artifacts": make_rows(
             "artifacts",
             [{**c1, "artifact_id": "artifact_1", "step": "embed",
               "input_hash": content_hash("text", "Ana lives in Oslo")}],
+        ),
+        "episodes": make_rows(
+            "episodes",
+            [{**c1, "episode_id": "episode_1", "session_id": "session_1", "title": "Moving",
+              "content": "Ana moved.", "source_message_ids": ["m1", "m2"]}],
+        ),
+        "scenes": make_rows(
+            "scenes", [{**c1, "scene_id": "scene_1", "title": "Homes", "summary": "Ana moves."}]
+        ),
+        "scene_members": make_rows(
+            "scene_members",
+            [{**c1, "scene_id": "scene_1", "memory_id": "fact_new", "status": "member",
+              "weight": 1.0},
+             {**c1, "scene_id": "scene_1", "memory_id": "fact_old", "status": "demoted",
+              "weight": 0.25, "reason": "denies home_city Oslo", "part": 2}],
+        ),
+        "personas": make_rows(
+            "personas",
+            [{**c1, "persona_id": "persona_1", "person": "Ana", "kind": "attribute",
+              "attribute": "home_city", "value": "Oslo", "evidence": ["fact_new", "fact_same"],
+              "status": "current", "support": 2, "confidence": 0.75, "stability": 0.5}],
         ),
         "stamps": make_rows("stamps", [{**c1, "key": "session_1", "step": "extract"}]),
     }  # fmt: skip
@@ -94,6 +120,11 @@ def test_fact(filled: Warehouse) -> None:
         ("node_root", ["m1", "m2", "m3"]),
         ("entity_1", ["m1"]),
         ("link_1", ["m1", "m2", "m3"]),
+        ("link_sessions", ["m1", "m2", "m3"]),
+        ("link_split", ["m1", "m2", "m3"]),
+        ("episode_1", ["m1", "m2"]),
+        ("scene_1", ["m1", "m2", "m3"]),
+        ("persona_1", ["m2", "m3"]),
         ("artifact_1", ["m2"]),
         ("m1", ["m1"]),
     ],
@@ -103,6 +134,47 @@ def test_every_kind_leads_to_messages(filled: Warehouse, memory: str, sources: l
     assert [m["message_id"] for m in found.messages] == sources
     assert memory in render([found])
     json.loads(found.to_json())
+
+
+def test_scene_shows_its_members_and_where_it_came_from(filled: Warehouse) -> None:
+    (found,) = why(filled, "scene_1")
+    assert [(m["memory_id"], m["status"]) for m in found.members] == [
+        ("fact_old", "demoted"),
+        ("fact_new", "member"),
+    ]
+    text = render([found])
+    for part in (
+        *("Homes", "Ana moves.", "[1.0] fact_new Ana lives in Oslo"),
+        "[0.25, demoted, part 2: denies home_city Oslo] fact_old Ana lives in Rome",
+        "split_from scene_1 -> scene_0",
+    ):
+        assert part in text
+    with pytest.raises(UnknownIdError, match="It was a scene, and lives on in scene_1"):
+        why(filled, "scene_0")
+
+
+def test_persona_shows_its_evidence(filled: Warehouse) -> None:
+    (found,) = why(filled, "persona_1")
+    assert [m["text"] for m in found.messages] == ["off to Oslo", "home, Oslo"]
+    text = render([found])
+    assert "Ana: home_city Oslo (current attribute, confidence 0.75" in text
+
+
+def test_fact_shows_what_rests_on_it(filled: Warehouse) -> None:
+    for fact in ("fact_new", "fact_same"):
+        (found,) = why(filled, fact)
+        assert [s["scene_id"] for s in found.scenes] == ["scene_1"]
+        assert [p["persona_id"] for p in found.personas] == ["persona_1"]
+        assert "[1.0] scene_1 Homes" in render([found])
+        assert "persona_1 Ana: home_city Oslo" in render([found])
+    (old,) = why(filled, "fact_old")
+    assert old.personas == []
+    assert old.scenes[0]["reason"] == "denies home_city Oslo"
+
+
+def test_episode_is_told(filled: Warehouse) -> None:
+    (found,) = why(filled, "episode_1")
+    assert "  Moving\n  Ana moved." in render([found])
 
 
 def test_message_id_in_two_conversations(filled: Warehouse) -> None:

@@ -15,6 +15,7 @@ from pipelines.slice_build import build_slice
 from schemas.message import Message
 from tests.effort import examples
 from tests.pipelines.logs import messages, parsed
+from tests.pipelines.resolved import assert_resolved
 from tests.reference.memory_store import MemoryStore
 
 
@@ -69,23 +70,8 @@ def test_running_again_changes_nothing(log):
 @given(messages())
 @examples(6)
 def test_every_memory_resolves_to_messages_that_exist(log):
-    rows = build([log]).rows
-    known = {
-        (row["conversation_id"], row["message_id"])
-        for row in rows["messages"].values()
-        if row["is_current"]
-    }
-    facts = {row["fact_id"]: row for row in rows["facts"].values()}
-    for fact in facts.values():
-        for message in fact["source_message_ids"]:
-            assert (fact["conversation_id"], message) in known
-    for table in ("mentions",):
-        assert all(row["fact_id"] in facts for row in rows[table].values())
-    for node in rows["memtree_nodes"].values():
-        assert all(fact in facts for fact in node["fact_ids"])
-    for link in rows["links"].values():
-        assert link["source_id"] in facts
-        assert link["target_id"] in facts
+    store = build([log])
+    assert_resolved({name: rows.values() for name, rows in store.rows.items()})
 
 
 @given(messages())
