@@ -99,6 +99,10 @@ class Operator(BaseModel, frozen=True):
         """Compute the output tables for the keys in `tables`."""
         raise NotImplementedError(f"{type(self).__name__}.run")
 
+    def reads(self) -> tuple[str, ...]:
+        """READS, without what these parameters do not need."""
+        return self.READS
+
     def fingerprint_parameters(self) -> dict[str, Any]:
         """The parameters that take part in the fingerprint, in JSON form."""
         return self.model_dump(mode="json", exclude=set(self.RUNTIME_FIELDS))

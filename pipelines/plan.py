@@ -40,7 +40,7 @@ class PlanStep:
     @property
     def reads(self) -> tuple[str, ...]:
         """Tables and `table.column`s it reads."""
-        return self.operator.READS
+        return self.operator.reads()
 
     @property
     def writes(self) -> tuple[str, ...]:
@@ -184,7 +184,7 @@ class _Flow:
     def add(self, index: int) -> PlanStep:
         step = self._spec.steps[index]
         operator = step.operator
-        reads = [*operator.READS]
+        reads = [*operator.reads()]
         if operator.KEY is Key.SESSION and _SESSION_COLUMN not in reads:
             reads.append(_SESSION_COLUMN)
         for ref in reads:
@@ -194,7 +194,7 @@ class _Flow:
         # An enriched table keeps its other rows and columns, so it also depends on its maker.
         enriched = [table_of(ref) for ref in operator.WRITES if "." in ref]
         upstream = {
-            *(name for ref in operator.READS for name in self._writers(ref)),
+            *(name for ref in operator.reads() for name in self._writers(ref)),
             *(name for table in enriched for name in self._whole.get(table, ())),
         }
         if operator.KEY is Key.SESSION:
@@ -260,7 +260,7 @@ class _Flow:
                 message = f"step '{step.id}' fills in {ref}, but no earlier step writes {table}"
                 hint = self._writer_hint(index, table)
                 # A step that also reads the table was told so already.
-                if not any(table_of(read) == table for read in step.operator.READS):
+                if not any(table_of(read) == table for read in step.operator.reads()):
                     self.problems.append(self._problem(index, message, hint))
         elif table == INPUT_TABLE:
             message = f"step '{step.id}' writes {table}, which is the input"

@@ -1,7 +1,8 @@
 """The operator that grows the trees of each conversation and writes their nodes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -18,10 +19,13 @@ _COLUMNS = (
     *("status", "fact_id", "session_id", "event_time"),
     *("text", "valid_from", "valid_to"),
 )
-_GROUPING = {
-    "mentions": ("entity_id", "fact_id"),
-    "scene_members": ("scene_id", "memory_id"),
-}
+_MEMBERS: Mapping[Scope, tuple[str, str, str]] = MappingProxyType(
+    {
+        "entity": ("mentions", "entity_id", "fact_id"),
+        "scene": ("scene_members", "scene_id", "memory_id"),
+    }
+)
+"""Scopes whose facts a table names: the table, its column of the key, its column of the fact."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,11 @@ class MemTreeIndex(Operator, frozen=True):
     READS: ClassVar[tuple[str, ...]] = ("facts", "mentions", "scene_members")
     WRITES: ClassVar[tuple[str, ...]] = ("memtree_nodes",)
     KEY: ClassVar[Key] = Key.CONVERSATION
+
+    def reads(self) -> tuple[str, ...]:
+        """Mentions and scene members only where trees of entities and scenes are wanted."""
+        unused = {table for scope, (table, _, _) in _MEMBERS.items() if scope not in self.scopes}
+        return tuple(name for name in self.READS if name not in unused)
 
     def run(self, tables: Tables, models: Models) -> StepResult:
         """Grow and summarise all trees of the call."""
@@ -114,24 +123,24 @@ class MemTreeIndex(Operator, frozen=True):
                 if members := [row for row in rows if row in leaves]:
                     yield (tenant, conversation, "session", session), members
         if "entity" in self.scopes:
-            for scope, members in self._groups(tables, "mentions", column, leaves):
+            for scope, members in self._groups(tables, "entity", column, leaves):
                 if self._is_active(members, column["session_id"]):
                     yield (scope[0], scope[1], "entity", scope[2]), members
         if "scene" in self.scopes:
-            for scope, members in self._groups(tables, "scene_members", column, leaves):
+            for scope, members in self._groups(tables, "scene", column, leaves):
                 if len(members) >= self.scene_min_facts:
                     yield (scope[0], scope[1], "scene", scope[2]), members
 
     def _groups(
         self,
         tables: Tables,
-        name: Literal["mentions", "scene_members"],
+        scope: Scope,
         column: dict[str, list[Any]],
         leaves: dict[int, Leaf],
     ) -> Iterator[tuple[tuple[str, str, str], list[int]]]:
         """Leaves that a table puts together, by tenant, conversation and key."""
+        name, key, member = _MEMBERS[scope]
         table = need(tables, name, self.operator)
-        key, member = _GROUPING[name]
         row_of = {column["fact_id"][row]: row for row in leaves}
         fact_ids = values(table, member)
         for (tenant, conversation, group), rows in groups(table, (*SCOPE, key), ()).items():

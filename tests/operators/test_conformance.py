@@ -51,7 +51,7 @@ def inputs() -> dict[str, dict[str, pa.Table]]:
     for operator in CHAIN:
         if operator.operator == "minilm_int8":  # facts with repeats, attributes and names
             tables["facts"] = facts_of(tables["messages"], 2)
-        names = {name.partition(".")[0] for name in operator.READS}
+        names = {name.partition(".")[0] for name in operator.reads()}
         out[operator.operator] = {name: tables[name] for name in names}
         made = operator.run(out[operator.operator], HashModels()).tables
         if "links" in made and "links" in tables:  # several steps add to them

@@ -270,3 +270,9 @@ def test_many_facts_take_seconds_at_most():
     start = time.perf_counter()
     MemTreeIndex().run(tables, HashModels())
     assert time.perf_counter() - start < 5, "several times the usual, for busy machines"
+
+
+def test_what_is_not_wanted_is_not_read() -> None:
+    assert MemTreeIndex().reads() == MemTreeIndex.READS
+    assert MemTreeIndex(scopes=("session", "conversation")).reads() == ("facts",)
+    assert MemTreeIndex(scopes=("entity",)).reads() == ("facts", "mentions")

@@ -57,7 +57,7 @@ class FakeStep:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return self.operator.READS
+        return self.operator.reads()
 
     @property
     def writes(self) -> tuple[str, ...]:

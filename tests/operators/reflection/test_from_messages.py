@@ -30,7 +30,7 @@ def remembered(*texts: str) -> dict[str, pa.Table]:
     tables: dict[str, Any] = {"messages": table("messages", rows), "links": table("links", [])}
     tables |= {name: TABLES[name].empty() for name in ("scenes", "scene_members")}
     for operator in CHAIN:
-        given = {name.partition(".")[0] for name in operator.READS}
+        given = {name.partition(".")[0] for name in operator.reads()}
         made = dict(operator.run({n: tables[n] for n in given}, HashModels()).tables)
         links = pa.concat_tables([tables["links"], made.pop("links", TABLES["links"].empty())])
         tables |= made | {"links": links}
