@@ -43,58 +43,60 @@ def upper_component(scores: Floats, counts: npt.NDArray[np.int64]) -> Accepted:
     Rows with fewer than two different scores have no second component: none is accepted.
     """
     rows, width = scores.shape
-    valid = np.arange(width)[None, :] < counts[:, None]
-    held: Floats = np.where(valid, scores, 0.0)
-    accepted = np.zeros((rows, width), np.bool_)
+    valid = np.arange(width)[:, None] < counts
+    # A column holds the scores of a unit: sums over them then add whole rows, which is fast.
+    held: Floats = np.where(valid, np.ascontiguousarray(scores.T), 0.0)
+    accepted = np.zeros((width, rows), np.bool_)
     parted = np.zeros(rows, np.bool_)
     if width < 2:
-        return Accepted(accepted, parted)
-    spread = (counts >= 2) & (held[:, 0] > held[np.arange(rows), np.maximum(counts - 1, 0)])
+        return Accepted(accepted.T, parted)
+    spread = (counts >= 2) & (held[0] > held[np.maximum(counts - 1, 0), np.arange(rows)])
     active = np.flatnonzero(spread)
-    share = _best_split(held[active], counts[active])
+    share = _best_split(held.take(active, axis=1), counts[active])
     last: Floats | None = None
     for turn in range(_ITERATIONS):
         if not len(active):
             break
-        x, mask = held[active], valid[active]
-        state = _maximise(x, share, counts[active])
+        x, mask = held.take(active, axis=1), valid.take(active, axis=1)
+        state = _maximise(x, mask, share, counts[active])
         odds = _log_odds(x, state)
         done = _is_done(state, last)
         whole = done if turn < _ITERATIONS - 1 else np.ones_like(done)
         at = active[whole]
-        accepted[at] = _decide(x[whole], odds[whole], _rows(state, whole)) & mask[whole]
+        accepted[:, at] = mask[:, whole] & _decide(
+            x[:, whole], odds[:, whole], _units(state, whole)
+        )
         parted[at] = np.round(state.mean - state.low_mean, 4)[whole] > 0
-        share = np.where(mask, 1 / (1 + np.exp(-odds)), 0.0)[~whole]
+        share = np.where(mask, 1 / (1 + np.exp(-odds)), 0.0).compress(~whole, axis=1)
         last = np.stack([state.mean, state.low_mean])[:, ~whole]
         active = active[~whole]
-    return Accepted(accepted & parted[:, None], parted)
+    return Accepted((accepted & parted).T, parted)
 
 
 def _best_split(x: Floats, counts: npt.NDArray[np.int64]) -> Floats:
     """1 for the scores of the upper group of the two-means optimum, which is a prefix."""
     units = np.rint(x * 10_000)  # integers: all sums below are exact
-    size = np.arange(1, x.shape[1])[None, :].astype(np.float64)
-    rest = counts[:, None] - size
-    upper = np.cumsum(units, axis=1)
-    total = upper[:, -1:]
-    between = (upper[:, :-1] * counts[:, None] - total * size) ** 2
+    place = np.arange(len(x))[:, None]
+    size = (place[:-1] + 1).astype(np.float64)
+    rest = counts - size
+    upper = np.cumsum(units, axis=0)
+    between = (upper[:-1] * counts - upper[-1] * size) ** 2
     gain = np.where(rest > 0, between / (size * np.where(rest > 0, rest, 1.0)), -1.0)
-    cut = np.argmax(gain, axis=1)
-    return (np.arange(x.shape[1])[None, :] <= cut[:, None]).astype(np.float64)
+    return (place <= np.argmax(gain, axis=0)).astype(np.float64)
 
 
-def _maximise(x: Floats, share: Floats, counts: npt.NDArray[np.int64]) -> _State:
+def _maximise(x: Floats, valid: Mask, share: Floats, counts: npt.NDArray[np.int64]) -> _State:
     count = counts.astype(np.float64)
     size = np.clip(_sums(share), 1e-9, count - 1e-9)
     rest = count - size
     # Padding has no share of the upper component and value 0: it drops out of all sums but
     # that of the lower variance, where it is masked.
-    mean = _sums(share * x) / size
-    low_mean = (_sums(x) - _sums(share * x)) / rest
-    valid = np.arange(x.shape[1])[None, :] < counts[:, None]
+    upper = _sums(share * x)
+    mean = upper / size
+    low_mean = (_sums(x) - upper) / rest
     lower = np.where(valid, 1 - share, 0.0)
-    variance = _sums(share * (x - mean[:, None]) ** 2) / size + _VARIANCE_FLOOR
-    low_variance = _sums(lower * (x - low_mean[:, None]) ** 2) / rest + _VARIANCE_FLOOR
+    variance = _sums(share * (x - mean) ** 2) / size + _VARIANCE_FLOOR
+    low_variance = _sums(lower * (x - low_mean) ** 2) / rest + _VARIANCE_FLOOR
     return _State(size / count, mean, variance, low_mean, low_variance)
 
 
@@ -102,9 +104,9 @@ def _log_odds(x: Floats, state: _State) -> Floats:
     """Logarithm of the odds that a score is of the higher component."""
     prior = np.log(state.weight / (1 - state.weight))
     prior -= 0.5 * np.log(state.variance / state.low_variance)
-    upper = (x - state.mean[:, None]) ** 2 / (2 * state.variance[:, None])
-    lower = (x - state.low_mean[:, None]) ** 2 / (2 * state.low_variance[:, None])
-    odds: Floats = np.clip(prior[:, None] - upper + lower, -_LOG_ODDS_LIMIT, _LOG_ODDS_LIMIT)
+    upper = (x - state.mean) ** 2 / (2 * state.variance)
+    lower = (x - state.low_mean) ** 2 / (2 * state.low_variance)
+    odds: Floats = np.clip(prior - upper + lower, -_LOG_ODDS_LIMIT, _LOG_ODDS_LIMIT)
     return odds
 
 
@@ -117,15 +119,18 @@ def _is_done(state: _State, last: Floats | None) -> Mask:
 
 
 def _decide(x: Floats, odds: Floats, state: _State) -> Mask:
-    high, low = np.round(state.mean, 4)[:, None], np.round(state.low_mean, 4)[:, None]
+    high, low = np.round(state.mean, 4), np.round(state.low_mean, 4)
     accepted: Mask = ((np.round(odds, 4) > 0) | (x >= high)) & (x > low)
     return accepted
 
 
-def _rows(state: _State, mask: Mask) -> _State:
+def _units(state: _State, mask: Mask) -> _State:
     return _State(*(part[mask] for part in state))
 
 
 def _sums(matrix: Floats) -> Floats:
-    """Row sums from left to right: `sum` may group by shape, a running sum may not."""
-    return np.cumsum(matrix, axis=1)[:, -1]
+    """Sums of the columns from top to bottom: `sum` may group by shape, this may not."""
+    total = matrix[0].copy()
+    for row in matrix[1:]:
+        total += row
+    return total

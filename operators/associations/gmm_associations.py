@@ -23,7 +23,7 @@ from operators.associations.session_units import (
     turn_units,
 )
 from operators.base import Key, Models, Operator, StepResult, Tables, Vectors
-from operators.episodes.keywords import phrases
+from operators.episodes.keywords import BREAK, phrases
 from operators.frames import FACT_ORDER, SCOPE, build, groups, need, values
 from operators.vectors import TextVectors
 from schemas.ids import content_id
@@ -211,7 +211,10 @@ def _is_unit(row: int, column: _Columns) -> bool:
     if column["status"][row] == "duplicate":
         return False
     said = column["text"][row].removeprefix(column["speaker"][row] + ":")
-    return len(said) > _SHORT_CHARS or sum(map(len, phrases(said, frozenset()))) >= _LEAST_WORDS
+    if len(said) > _SHORT_CHARS:
+        return True
+    words = phrases(said, frozenset())
+    return len(words) - words.count(BREAK) >= _LEAST_WORDS
 
 
 def _pairs(

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from operators.base import Key, Models, Operator, StepResult, Tables
-from operators.episodes.keywords import Phrases, best_terms, name_words, phrases
+from operators.episodes.keywords import BREAK, Phrases, best_terms, name_words, phrases
 from operators.episodes.title import title
 from operators.frames import FACT_ORDER, SCOPE, from_rows, groups, need, values
 from operators.memtree.summary import ExtractiveSummarizer, Sentence
@@ -95,7 +95,7 @@ class ExtractiveEpisodes(Operator, frozen=True):
         first: dict[Sentence, int] = {}
         for row, text in said.items():
             # Keyword stems in place of all words: chit-chat is shared most, and says nothing.
-            words = frozenset([word[0] for run in text for word in run])
+            words = frozenset([word[0] for word in text if word is not BREAK])
             first.setdefault(Sentence(" ".join(column["text"][row].split()), words), row)
         summarizer = ExtractiveSummarizer(max_chars=self.max_chars)
         (summary,) = summarizer.summarize([list(first)], models)
@@ -105,7 +105,7 @@ class ExtractiveEpisodes(Operator, frozen=True):
 
 def _tells(text: Phrases, column: _Columns, row: int) -> bool:
     important = column["importance"][row] >= _MIN_IMPORTANCE
-    return important and sum(map(len, text)) >= _MIN_WORDS
+    return important and len(text) - text.count(BREAK) >= _MIN_WORDS
 
 
 def _times(sessions: Any) -> dict[tuple[str, ...], tuple[int, int]]:

@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from operators.base import Key, Models, Operator, StepResult, Tables
-from operators.frames import SCOPE, day, from_rows, groups, need, values
+from operators.frames import SCOPE, build, day, groups, need, values
 from operators.memtree.summary import AnySummarizer, ExtractiveSummarizer, Sentence, Summary
 from operators.memtree.tree import Leaf, MemTree, Node
 from schemas.ids import content_id
+from schemas.tables import TABLES
 
 Scope = Literal["session", "entity", "scene", "conversation"]
 
@@ -98,7 +99,10 @@ class MemTreeIndex(Operator, frozen=True):
         ]
         sentences = {leaf.id: _sentence(column, row) for row, leaf in leaves.items()}
         summaries = self._summaries([planted.tree for planted in trees], sentences, models)
-        nodes = [row for planted in trees for row in self._rows(planted, summaries)]
+        nodes: dict[str, list[Any]] = {name: [] for name in TABLES["memtree_nodes"].schema.names}
+        for planted in trees:
+            for name, part in self._rows(planted, summaries).items():
+                nodes[name] += part
         counters = {
             "in": facts.num_rows,
             "out": len(kept),
@@ -106,7 +110,7 @@ class MemTreeIndex(Operator, frozen=True):
             "trees": len(trees),
             "summaries": len(summaries),
         }
-        return StepResult({"memtree_nodes": from_rows("memtree_nodes", nodes)}, counters)
+        return StepResult({"memtree_nodes": build("memtree_nodes", nodes)}, counters)
 
     def _scopes(
         self, tables: Tables, column: dict[str, list[Any]], leaves: dict[int, Leaf]
@@ -173,29 +177,30 @@ class MemTreeIndex(Operator, frozen=True):
             done.update(zip(wanted, written, strict=True))
         return done
 
-    def _rows(self, planted: _Planted, summaries: dict[str, Summary]) -> Iterator[dict[str, Any]]:
+    def _rows(self, planted: _Planted, summaries: dict[str, Summary]) -> dict[str, list[Any]]:
+        """The nodes of a tree as columns."""
         scope = (planted.tenant, planted.conversation_id, planted.scope_type, planted.scope_key)
-        tree_id = content_id("tree", *scope)
         tree = planted.tree
-        for node in tree.nodes():
-            yield {
-                "tenant": planted.tenant,
-                "conversation_id": planted.conversation_id,
-                "tree_id": tree_id,
-                "scope_type": planted.scope_type,
-                "scope_key": planted.scope_key,
-                "node_id": node.id,
-                "level": node.level,
-                "is_root": node is tree.root,
-                "is_closed": node.is_closed,
-                "child_ids": tree.child_ids(node),
-                "fact_ids": _fact_ids(tree, node),
-                "leaf_count": node.leaves[1] - node.leaves[0],
-                "start_time": tree.leaves[node.leaves[0]].time,
-                "end_time": tree.leaves[node.leaves[1] - 1].time,
-                "summary": summaries[node.id].text,
-                "summarizer": self.summarizer.name,
-            }
+        nodes = list(tree.nodes())
+        size = len(nodes)
+        return {
+            "tenant": [planted.tenant] * size,
+            "conversation_id": [planted.conversation_id] * size,
+            "tree_id": [content_id("tree", *scope)] * size,
+            "scope_type": [planted.scope_type] * size,
+            "scope_key": [planted.scope_key] * size,
+            "node_id": [node.id for node in nodes],
+            "level": [node.level for node in nodes],
+            "is_root": [node is tree.root for node in nodes],
+            "is_closed": [node.is_closed for node in nodes],
+            "child_ids": [tree.child_ids(node) for node in nodes],
+            "fact_ids": [_fact_ids(tree, node) for node in nodes],
+            "leaf_count": [node.leaves[1] - node.leaves[0] for node in nodes],
+            "start_time": [tree.leaves[node.leaves[0]].time for node in nodes],
+            "end_time": [tree.leaves[node.leaves[1] - 1].time for node in nodes],
+            "summary": [summaries[node.id].text for node in nodes],
+            "summarizer": [self.summarizer.name] * size,
+        }
 
 
 def _fact_ids(tree: MemTree, node: Node) -> list[str]:

@@ -9,6 +9,7 @@ same leaves here give the same tree, and an edit changes the nodes around it and
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from schemas.ids import content_hash, content_id
@@ -116,6 +117,7 @@ class MemTree:
         return [node for node in self.nodes() if node.id not in known]
 
 
+@lru_cache(maxsize=1 << 16)  # a leaf is in several trees
 def is_cut(level: int, leaf: Leaf) -> bool:
     """Whether a node of `level` may end after the child whose last leaf this is."""
     return int(content_hash(level, leaf.time, leaf.key), 16) % CUT_MODULUS == 0

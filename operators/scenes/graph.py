@@ -133,9 +133,12 @@ def build(
 
 def _words_without_speakers(nodes: Sequence[Node]) -> Iterable[frozenset[str]]:
     """Content words of each node without the names of those who have spoken so far."""
+    heard: set[str] = set()
     speakers: set[str] = set()
     for node in nodes:
-        speakers.update(map(stem, words(node.speaker)))
+        if node.speaker not in heard:
+            heard.add(node.speaker)
+            speakers.update(map(stem, words(node.speaker)))
         yield content_words(node.text) - speakers
 
 
@@ -165,7 +168,7 @@ class _Heard:
             yield round(self._rarity(shared) / whole, 4) if shared else 0.0
 
     def _rarity(self, words_: frozenset[str]) -> int:
-        return len(words_) * _units(self._facts) - sum([self._logs[word] for word in words_])
+        return len(words_) * _units(self._facts) - sum(map(self._logs.__getitem__, words_))
 
 
 @lru_cache(maxsize=1 << 14)

@@ -1,5 +1,6 @@
 """Keywords: words, names and phrases that tell, and nothing else."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,3 +72,28 @@ def test_keywords_are_few_distinct_and_no_longer_for_a_smaller_limit(texts, most
     assert len(stems) == len(set(stems))
     assert found == keywords(texts, ["Ada"], 8)[:most]
     assert "Ada" not in found
+
+
+_VOCABULARY = [
+    "tulip",
+    "frost",
+    "Red",
+    "Dead",
+    "Redemption",
+    "NASA",
+    "Mel",
+    "New",
+    "York",
+    "pottery.",
+    "class",
+    "the",
+]
+
+
+@given(st.lists(st.lists(st.sampled_from(_VOCABULARY)).map(" ".join)), st.integers(1, 16))
+@examples(100)
+def test_words_left_for_last_are_none_of_the_best(texts: list[str], most: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("operators.episodes.keywords._LEAST_USES", (1,))
+        expected = keywords(texts, most=most)
+    assert keywords(texts, most=most) == expected
