@@ -1,15 +1,19 @@
-"""Retrieval quality: baselines, memoryflow's search, and search without each channel.
+"""Retrieval quality: baselines, memoryflow's search, and search with and without channels.
 
-    python -m benchmarks.recall WAREHOUSE:questions.jsonl ...
+    python -m benchmarks.recall WAREHOUSE:questions.jsonl ... [--json FILE]
 
-Prints one Markdown table a set, over its questions with evidence. BM25 ranks messages by
-their words, MiniLM by their best fact, RRF fuses the two (Cormack et al. 2009,
-https://doi.org/10.1145/1571941.1572114). The shipped weights are fitted to these sets: see
-the 5 folds of `benchmarks.fit_recall` for what a new conversation can expect.
+Prints Markdown tables for each set, over its questions with evidence: every metric of
+every search, then recall@10 by category. BM25 ranks messages by their words, MiniLM by
+their best fact, both for the question as asked, RRF fuses the two (Cormack et al. 2009,
+https://doi.org/10.1145/1571941.1572114). "without" leaves a channel out as `--without` does,
+"with" adds one that is off, as `--also` does. The shipped weights are fitted to these sets:
+see the 5 folds of `benchmarks.fit_recall` for what a new conversation can expect, and for
+channels left out before fitting.
 """
 
+import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,67 +21,118 @@ import numpy as np
 from jobs.search import AskedQuestion, SearchSession, read_questions
 from operators.base import Vectors
 from operators.recall.bm25 import Bm25, Floats, TermCounts
-from operators.recall.conversation_index import ConversationIndex, Question
-from operators.recall.fusion import CHANNELS, fuse, load_weights
-from operators.recall.metrics import recall_at
+from operators.recall.conversation_index import Question
+from operators.recall.focus import focus
+from operators.recall.fusion import CHANNELS_OF, OFF_BY_DEFAULT, fuse, load_weights
+from operators.recall.metrics import all_at, ndcg_at, recall_at
+from operators.recall.searcher import Searcher
 from operators.recall.terms import terms
 
-_DEPTHS = (5, 10, 20)
+METRICS = ("recall@5", "recall@10", "recall@20", "all-evidence@10", "nDCG@10")
+_BY_CATEGORY = ("BM25", "MiniLM", "RRF of both", "memoryflow")
+OVERALL = "overall"
+_DEPTH = 20
 _RRF = 60
-_WEIGHTS = load_weights()
+_WEIGHTS = {name: load_weights(name) for name in CHANNELS_OF}
+Scored = list[tuple[str, list[float]]]  # category and metrics of each question
 
 
 def main() -> None:
-    """Print a table for each set named on the command line."""
+    """Print the tables of each set named on the command line."""
     arguments = sys.argv[1:]
+    to: Path | None = None
+    if "--json" in arguments[:-1]:
+        at = arguments.index("--json")
+        to = Path(arguments[at + 1])
+        del arguments[at : at + 2]
     if not arguments or any(":" not in a for a in arguments):
-        sys.exit("usage: python -m benchmarks.recall WAREHOUSE:questions.jsonl ...")
+        sys.exit("usage: python -m benchmarks.recall WAREHOUSE:questions.jsonl ... [--json FILE]")
+    report: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
     for argument in arguments:
         folder, _, questions = argument.rpartition(":")
         found = _measure(folder, Path(questions))
-        count = len(next(iter(found.values()), []))
-        print(f"\n{questions}: {count} questions\n")
-        print(f"| search | {' | '.join(f'recall@{k}' for k in _DEPTHS)} |")
-        print("| --- |" + " ---: |" * len(_DEPTHS))
-        for name, rows in found.items():
-            means = " | ".join(f"{m:.1f}" for m in 100 * np.mean(rows, axis=0))
-            print(f"| {name} | {means} |", flush=True)
+        _print(questions, found)
+        report[questions] = {name: _summary(rows) for name, rows in found.items()}
+    if to is not None:
+        to.write_text(json.dumps(report, indent=1))
 
 
-def _measure(folder: str, questions: Path) -> dict[str, list[list[float]]]:
+def _print(questions: str, found: dict[str, Scored]) -> None:
+    count = len(next(iter(found.values()), []))
+    print(f"\n{questions}: {count} questions\n\n| search | {' | '.join(METRICS)} |")
+    print("| --- |" + " ---: |" * len(METRICS))
+    means = {name: _summary(rows) for name, rows in found.items()}
+    for name, summary in means.items():
+        print(f"| {name} | {' | '.join(f'{summary[OVERALL][m]:.1f}' for m in METRICS)} |")
+    print(f"\n| recall@10 by category | questions | {' | '.join(_BY_CATEGORY)} |")
+    print("| --- |" + " ---: |" * (1 + len(_BY_CATEGORY)))
+    for category in sorted({c for c, _ in next(iter(found.values()), [])}):
+        rows = [means[name][category] for name in _BY_CATEGORY]
+        values = " | ".join(f"{row['recall@10']:.1f}" for row in rows)
+        print(f"| {category} | {rows[0]['questions']:.0f} | {values} |", flush=True)
+
+
+def _summary(rows: Scored) -> dict[str, dict[str, float]]:
+    """Means in percent, overall and per category."""
+    out = {OVERALL: _mean([values for _, values in rows])}
+    for category in sorted({c for c, _ in rows}):
+        out[category] = _mean([values for c, values in rows if c == category])
+    return out
+
+
+def _mean(rows: Sequence[list[float]]) -> dict[str, float]:
+    means = np.round(100 * np.mean(rows, axis=0), 2).tolist()
+    return {"questions": float(len(rows)), **dict(zip(METRICS, means, strict=True))}
+
+
+def _measure(folder: str, questions: Path) -> dict[str, Scored]:
     asked = [q for q in read_questions(questions) if q.evidence and q.conversation_id]
     asked.sort(key=lambda q: (q.tenant or "", q.conversation_id or "", q.question_id))
-    found: dict[str, list[list[float]]] = {}
+    found: dict[str, Scored] = {}
     with SearchSession.open(folder, kept=1) as session:
-        vectors = session.embed([q.question for q in asked])
-        last: tuple[ConversationIndex, Bm25] | None = None
-        for question, vector in zip(asked, vectors, strict=True):
+        vectors = session.embed([focus(q.question) for q in asked])
+        plain = session.embed([q.question for q in asked])
+        last: tuple[Searcher, Bm25] | None = None
+        for question, vector, as_asked in zip(asked, vectors, plain, strict=True):
             searcher = session.searcher(question.conversation_id, question.tenant, None)
             if searcher is None:
                 continue
-            index = searcher.index
-            if last is None or last[0] is not index:
-                last = index, Bm25(TermCounts.of([terms(m["text"]) for m in index.messages]))
-            for name, scores in _scores(index, last[1], question, vector):
-                order = np.argsort(-scores, kind="stable")[: max(_DEPTHS)].tolist()
-                ranked = [index.messages[n]["message_id"] for n in order]
-                recall = [recall_at(ranked, question.evidence, k) for k in _DEPTHS]
-                found.setdefault(name, []).append(recall)
+            messages = searcher.index.messages
+            if last is None or last[0] is not searcher:
+                last = searcher, Bm25(TermCounts.of([terms(m["text"]) for m in messages]))
+            for name, scores in _scores(searcher, last[1], question, vector, as_asked):
+                order = np.argsort(-scores, kind="stable")[:_DEPTH].tolist()
+                ranked = [messages[n]["message_id"] for n in order]
+                metrics = [recall_at(ranked, question.evidence, k) for k in (5, 10, 20)]
+                metrics.append(all_at(ranked, question.evidence, 10))
+                metrics.append(ndcg_at(ranked, question.evidence, 10))
+                found.setdefault(name, []).append((question.category, metrics))
     return found
 
 
 def _scores(
-    index: ConversationIndex, words: Bm25, asked: AskedQuestion, vector: Vectors
+    searcher: Searcher, words: Bm25, asked: AskedQuestion, vector: Vectors, as_asked: Vectors
 ) -> Iterable[tuple[str, Floats]]:
-    features, _ = index.features(Question(asked.question, vector, asked.asked_at))
+    index = searcher.index
+    read = index.read(Question(asked.question, vector, asked.asked_at))
+
+    def fused(weights: str, on: frozenset[str]) -> Floats:
+        features = searcher.features(read, on)
+        off = CHANNELS_OF["all"] - on
+        return fuse(features, _WEIGHTS[weights], index.mean_length, off)[0]
+
+    default = CHANNELS_OF["default"]
     lexical = words.scores(terms(asked.question))
+    cosines = index.read(Question(asked.question, as_asked)).cosines
+    dense, _ = index.best_of_facts(cosines[index.embedded])
     yield "BM25", lexical
-    yield "MiniLM", features["best_fact"]
-    yield "RRF of both", _reciprocal(lexical) + _reciprocal(features["best_fact"])
-    yield "memoryflow", fuse(features, _WEIGHTS, index.mean_length)[0]
-    for channel in CHANNELS:
-        without = fuse(features, _WEIGHTS, index.mean_length, {channel})[0]
-        yield f"without {channel}", without
+    yield "MiniLM", dense
+    yield "RRF of both", _reciprocal(lexical) + _reciprocal(dense)
+    yield "memoryflow", fused("default", default)
+    for channel in sorted(default):
+        yield f"without {channel}", fused("default", default - {channel})
+    for channel in sorted(OFF_BY_DEFAULT):
+        yield f"with {channel}", fused("all", default | {channel})
 
 
 def _reciprocal(scores: Floats) -> Floats:

@@ -18,6 +18,7 @@ from operators.embedding.tokens import MiniLmTokens
 from operators.recall.budget import within_budget
 from operators.recall.context import with_context
 from operators.recall.conversation_index import SEARCHED, Question
+from operators.recall.focus import focus
 from operators.recall.profile import LOOKED_UP
 from operators.recall.searcher import Result, Searcher
 from operators.recall.tiers import AUTO, DEEP, DEEP_CONTEXT, TieredSearcher
@@ -144,7 +145,7 @@ class SearchSession:
         searcher = self._tiered(conversation, tenant, as_of)
         if searcher is None:
             return []
-        known = self.embed([question])[0] if vector is None else vector
+        known = self.embed([focus(question)])[0] if vector is None else vector
         asked = Question(question, known, asked_at or as_of)
 
         def ranked(count: int) -> list[Result]:
@@ -286,7 +287,7 @@ def answer_all(
     options: SearchOptions = _PLAIN,
 ) -> Iterator[tuple[AskedQuestion, list[Result]]]:
     """Each question with its results; all questions are embedded first."""
-    vectors = session.embed([q.question for q in questions])
+    vectors = session.embed([focus(q.question) for q in questions])
     for asked, vector in zip(questions, vectors, strict=True):
         yield (
             asked,

@@ -1,8 +1,8 @@
 """A searchable index over one conversation, or several, built from the memory tables."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -11,13 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from operators.base import Tables, Vectors
+from operators.recall.apart import Apart, SpeakerApart
 from operators.recall.bm25 import Bm25, Floats, Ints, TermCounts, scaled
 from operators.recall.dense import DenseIndex
 from operators.recall.entity import EntityMentions
-from operators.recall.neighbours import following, previous, session_mean
-from operators.recall.shape import length_prior, question_share
+from operators.recall.levels import Levels
+from operators.recall.neighbours import following, previous, session_best, session_mean
+from operators.recall.question import Asked, Question, read_question
+from operators.recall.shape import length_prior, newness, question_share
 from operators.recall.speaker import SpeakerIndex
-from operators.recall.terms import terms, words
+from operators.recall.terms import terms
 from operators.recall.time_channel import TimeIndex
 from operators.vectors import matrix, text_hash
 
@@ -63,21 +66,26 @@ SEARCHED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "message_id",
             "entity_id",
         ),
+        "links": ("type", "source_id", "target_id", "score"),
+        "episodes": ("tenant", "conversation_id", "session_id", "keywords", "source_message_ids"),
+        "scenes": ("scene_id", "title", "summary", "keywords"),
+        "scene_members": ("scene_id", "memory_id", "weight", "status"),
+        "personas": (
+            "persona_id",
+            "person",
+            "kind",
+            "attribute",
+            "value",
+            "confidence",
+            "evidence",
+        ),
+        "memtree_nodes": ("tree_id", "node_id", "level", "is_root", "child_ids", "fact_ids"),
     }
 )
 """Tables and columns that search reads."""
 
 _ORDER = ("tenant", "conversation_id", "timestamp", "seq", "message_id")
 _MessageKey = tuple[str, str, str]  # tenant, conversation, message
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question with its vector; `asked_at` anchors dates such as "last May"."""
-
-    text: str
-    vector: Vectors
-    asked_at: datetime | None = None
 
 
 class ConversationIndex:
@@ -113,6 +121,7 @@ class ConversationIndex:
             ((e, n) for e, n in found if n is not None),
             self.session,
         )
+        self._tables = tables
 
     def _build(self, vectors: dict[str, Vectors]) -> None:
         texts = [m["text"] for m in self.messages]
@@ -122,56 +131,104 @@ class ConversationIndex:
         self.speakers = SpeakerIndex(
             [m["speaker"] for m in self.messages], [m["role"] for m in self.messages]
         )
-        counts = TermCounts.of([terms(t) for t in texts])
-        self._word = Bm25(counts)
-        self._word_1 = Bm25(counts.windows(1, self.session))
-        self._word_2 = Bm25(counts.windows(2, self.session))
-        self._word_session = Bm25(counts.groups(self.session))
+        self.names = {t for name in self.speakers.names.values() for t in name}
+        self.counts = TermCounts.of([terms(t) for t in texts])
+        self.word = Bm25(self.counts)
+        self._word_1 = Bm25(self.counts.windows(1, self.session))
+        self._word_2 = Bm25(self.counts.windows(2, self.session))
+        self._word_session = Bm25(self.counts.groups(self.session))
         self._fact_word = Bm25(TermCounts.of([terms(f["text"]) for f in self.facts]))
         found = [vectors.get(text_hash(f["text"])) for f in self.facts]
         self.embedded = np.array([i for i, v in enumerate(found) if v is not None], np.int64)
         stacked = [v for v in found if v is not None]
-        rows = np.stack(stacked) if stacked else np.zeros((0, 0), np.float32)
-        self._dense = DenseIndex(rows, self.fact_message[self.embedded], count)
+        self.vectors = np.stack(stacked) if stacked else np.zeros((0, 0), np.float32)
+        self.vector_message = self.fact_message[self.embedded]
+        self._dense = DenseIndex(self.vectors, self.vector_message, count)
+        self.apart = Apart(self.vectors)
+        speaker = self.speakers.number[self.vector_message]
+        self._said = SpeakerApart(self.vectors, speaker, len(self.speakers.all))
         self._length = length_prior(texts)
         self._asks = question_share(texts)
+        self._new = newness(self.vectors, self.vector_message, self.session)
         self._time = TimeIndex(texts, self.messages, self.facts, self.fact_message)
 
-    def features(self, question: Question) -> tuple[dict[str, Floats], Floats]:
-        """Every channel's features per message, and the cosine of each fact (NaN: none)."""
-        asked = words(question.text)
-        names = {t for name in self.speakers.names.values() for t in name}
-        # A speaker's name in a message is an address ("Hi Ada!"): it tells who did not say it.
-        query = terms(" ".join(w for w in asked if w not in names))
-        session, asks = self.session, self._asks
-        word_1 = scaled(self._word_1.scores(query))
+    @cached_property
+    def levels(self) -> Levels:
+        """What lies above the facts, indexed when first asked for."""
+        return Levels(self, self._tables)
+
+    def read(self, question: Question) -> Asked:
+        """The question as the channels read it."""
         cosines = np.full(len(self.facts), np.nan)
+        nearness = cosines.copy()
+        rest = self.apart.rest(question.vector)
         if self.embedded.size:
             cosines[self.embedded] = self._dense.cosines(question.vector)
-        best, mean = self._dense.best_and_mean(cosines[self.embedded])
-        mentioned, mentioned_session = self._entities.scores(self._entities.named(asked))
-        features = {
-            "word": scaled(self._word.scores(query)),
+            nearness[self.embedded] = self.apart.cosines(rest)
+        return read_question(question, self.names, cosines, rest, nearness)
+
+    def features(self, asked: Asked, channels: Collection[str]) -> dict[str, Floats]:
+        """Features per message of the channels that need no other's scores."""
+        return {
+            **self._of_words(asked),
+            **self._of_messages(asked),
+            **self.levels.features(asked, channels),
+        }
+
+    def _of_words(self, asked: Asked) -> dict[str, Floats]:
+        session, query = self.session, asked.terms
+        word, word_1 = scaled(self.word.scores(query)), scaled(self._word_1.scores(query))
+        before, after = previous(word, session), following(word, session)
+        return {
+            "word": word,
             "fact_word": self._best_of_facts(scaled(self._fact_word.scores(query))),
-            "best_fact": best,
-            "mean_fact": mean,
             "word_1": word_1,
             "word_2": scaled(self._word_2.scores(query)),
             "word_session": scaled(self._word_session.scores(query))[session],
-            "dense_before": previous(best, session),
-            "dense_after": following(best, session),
+            "word_before": before,
+            "word_after": after,
+            "word_before_2": previous(before, session),
+            "word_after_2": following(after, session),
+            "after_question": previous(self._asks * word_1, session),
+        }
+
+    def _of_messages(self, asked: Asked) -> dict[str, Floats]:
+        session, question = self.session, asked.question
+        best, mean = self._dense.best_and_mean(asked.cosines[self.embedded])
+        apart, mean_apart = self._dense.best_and_mean(asked.nearness[self.embedded])
+        named = self.speakers.numbers(asked.words)
+        said = self._said.cosines(question.vector, named) if self.embedded.size else np.zeros(0)
+        best_said, mean_said = self._dense.best_and_mean(said)
+        before, after = previous(best, session), following(best, session)
+        mentioned, in_session = self._entities.scores(self._entities.named(asked.words))
+        return {
+            "best_fact": best,
+            "mean_fact": mean,
+            "best_apart": apart,
+            "mean_apart": mean_apart,
+            "best_said": best_said,
+            "mean_said": mean_said,
+            "dense_before": before,
+            "dense_after": after,
+            "dense_before_2": previous(before, session),
+            "dense_after_2": following(after, session),
             "dense_session": session_mean(mean, session),
-            "after_question": previous(asks * word_1, session),
+            "session_best": session_best(best, session),
             "entity": scaled(mentioned),
-            "entity_session": scaled(mentioned_session),
-            "named": self.speakers.named(asked),
-            "first_person": self.speakers.first_person(asked),
+            "entity_session": scaled(in_session),
+            "named": self.speakers.named(asked.words),
+            "first_person": self.speakers.first_person(asked.words),
             "tells_when": self._time.tells(question.text),
             "date": self._time.overlaps(question.text, question.asked_at),
             "length": self._length,
-            "asks": asks,
+            "asks": self._asks,
+            "new_1": self._new[0],
+            "new_2": self._new[1],
         }
-        return features, cosines
+
+    def best_of_facts(self, cosines: Floats) -> tuple[Floats, Floats]:
+        """Per message, the best and the mean of its facts' cosines, standardised."""
+        return self._dense.best_and_mean(cosines)
 
     def _best_of_facts(self, scores: Floats) -> Floats:
         out = np.zeros(len(self.messages))

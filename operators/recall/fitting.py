@@ -1,47 +1,66 @@
 """Fits the fusion weights to questions whose evidence is known."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from operators.recall.fusion import FEATURES, fuse, shortness
+from operators.recall.fusion import FEATURES, Weights, fuse, shortness
 
-Matrix = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Example:
-    """One question: features (messages, FEATURES), the evidence's rows, what it belongs to."""
+    """One question with its candidates: the messages that may be among the best.
 
-    features: Matrix
+    Attributes:
+        features: shape (candidates, FEATURES).
+        evidence: rows of the candidates that are evidence.
+        mean_length: mean characters of a message of the conversation.
+        group: the set it belongs to.
+        conversation: its conversation, which no fold may split.
+        category: its category.
+        missed: how much evidence is no candidate.
+    """
+
+    features: Singles
     evidence: Sequence[int]
     mean_length: float
     group: str
     conversation: str = ""
+    category: str = ""
+    missed: int = 0
 
-    def ranked(self, weights: Mapping[str, tuple[float, float]]) -> list[int]:
-        """Rows of the messages, best first, as the fusion would order them."""
-        columns = {name: self.features[:, i] for i, name in enumerate(FEATURES)}
+    def ranked(self, weights: Weights) -> list[int]:
+        """Rows of the candidates, best first, as the fusion would order them."""
+        columns = {name: self.features[:, i].astype(np.float64) for i, name in enumerate(FEATURES)}
         scores, _ = fuse(columns, weights, self.mean_length)
         return np.argsort(-scores, kind="stable").tolist()
 
 
 def fit_weights(
-    examples: Sequence[Example], *, l2: float = 1e-3, steps: int = 400, rate: float = 0.3
+    examples: Sequence[Example],
+    names: Sequence[str] = FEATURES,
+    *,
+    l2: float = 3e-3,
+    steps: int = 150,
+    rate: float = 0.3,
 ) -> dict[str, tuple[float, float]]:
-    """Weights per feature for short and long messages (ListNet's top-one loss, Adam).
+    """Weights of the features `names` for short and long messages (ListNet's top-one loss, Adam).
 
-    Every group counts the same, however many questions it has. Deterministic.
+    A group counts the square root of its questions: a small one is heard, and not learnt by
+    heart. Deterministic.
     """
+    examples = [e for e in examples if e.evidence]
+    columns = [FEATURES.index(name) for name in names]
     sizes = [len(e.features) for e in examples]
     start = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     question = np.repeat(np.arange(len(examples)), sizes)
     # A row a feature: the sums below then run along memory, several times as fast.
-    rows = np.concatenate([e.features.T.astype(np.float32) for e in examples], axis=1)
+    rows = np.concatenate([e.features[:, columns].T for e in examples], axis=1)
     short = np.array([shortness(e.mean_length) for e in examples])[question]
     sides = np.stack([short, 1 - short]).astype(np.float32)
     weight, target = _targets(examples, start, rows.shape[1])
@@ -56,8 +75,8 @@ def fit_weights(
         scale = rate * (1.0 if step < 0.7 * steps else 0.2)
         corrected = np.sqrt(second / (1 - 0.99**step)) + 1e-8
         weights -= scale * (first / (1 - 0.9**step)) / corrected
-    columns = np.round(weights, 2).T.tolist()
-    return {name: (s, v) for name, (s, v) in zip(FEATURES, columns, strict=True)}
+    fitted = np.round(weights, 2).T.tolist()
+    return {name: (s, v) for name, (s, v) in zip(names, fitted, strict=True)}
 
 
 def folds(
@@ -79,9 +98,10 @@ def _targets(
 ) -> tuple[Singles, Singles]:
     """Per row, what its question counts, and its share of the evidence."""
     size = Counter(e.group for e in examples)
+    total = sum(count**0.5 for count in size.values())
     weight, target = np.zeros(rows, np.float32), np.zeros(rows, np.float32)
     for offset, example in zip(start, examples, strict=True):
-        weight[offset : offset + len(example.features)] = 1 / (size[example.group] * len(size))
+        weight[offset : offset + len(example.features)] = size[example.group] ** -0.5 / total
         target[offset + np.array(list(example.evidence))] = 1 / len(example.evidence)
     return weight, target
 

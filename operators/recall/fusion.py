@@ -19,30 +19,72 @@ HALF_LENGTH = 500.0
 
 CHANNELS: Mapping[str, tuple[str, ...]] = {
     "words": ("word", "fact_word"),
-    "dense": ("best_fact", "mean_fact"),
+    "dense": (
+        "best_fact",
+        "mean_fact",
+        "best_apart",
+        "mean_apart",
+        "best_said",
+        "mean_said",
+    ),
     "neighbours": (
         "word_1",
         "word_2",
         "word_session",
+        "word_before",
+        "word_after",
+        "word_before_2",
+        "word_after_2",
         "dense_before",
         "dense_after",
+        "dense_before_2",
+        "dense_after_2",
         "dense_session",
+        "session_best",
         "after_question",
     ),
     "entity": ("entity", "entity_session"),
     "speaker": ("named", "first_person"),
     "time": ("tells_when", "date"),
-    "shape": ("length", "asks"),
+    "shape": ("length", "asks", "new_1", "new_2"),
+    "granularity": ("session", "summary", "keywords", "routed"),
+    "scene": ("scene_word", "scene_near"),
+    "persona": ("persona",),
+    "tree": ("tree",),
+    "graph": ("walk", "spread"),
+    "feedback": ("fed_best", "fed_mean", "fed_word"),
 }
-OFF_BY_DEFAULT: frozenset[str] = frozenset()
-"""Channels that count only where a search asks for them."""
+"""Features of each channel."""
+OFF_BY_DEFAULT: frozenset[str] = frozenset({"feedback", "granularity", "persona", "scene"})
+"""Channels that count only where a search asks for them.
+
+Beside the others they add nothing on the development sets: see the folds of
+`benchmarks.fit_recall --ablate`.
+"""
+LED_TO: frozenset[str] = frozenset({"graph", "feedback"})
+"""Channels that start from the best messages by the others: the seeds."""
 FEATURES = tuple(f for features in CHANNELS.values() for f in features)
+Weights = Mapping[str, tuple[float, float]]  # per feature: short messages, long messages
 
 
-def load_weights() -> dict[str, tuple[float, float]]:
-    """Weights per feature: (short messages, long messages)."""
+def features_of(channels: Collection[str]) -> tuple[str, ...]:
+    """Features of some channels, in the order of FEATURES."""
+    return tuple(f for c, features in CHANNELS.items() if c in channels for f in features)
+
+
+CHANNELS_OF: Mapping[str, frozenset[str]] = {
+    "seeds": frozenset(CHANNELS) - OFF_BY_DEFAULT - LED_TO,
+    "default": frozenset(CHANNELS) - OFF_BY_DEFAULT,
+    "all": frozenset(CHANNELS),
+}
+"""Channels of each set of weights: what finds seeds, what is on by default, and everything."""
+
+
+def load_weights(name: str = "default") -> dict[str, tuple[float, float]]:
+    """A set of weights by its name in CHANNELS_OF, per feature: (short, long messages)."""
     text = files("operators.recall").joinpath("weights.json").read_text("utf-8")
-    return {name: (float(short), float(long)) for name, (short, long) in json.loads(text).items()}
+    found = json.loads(text)[name]
+    return {feature: (float(short), float(long)) for feature, (short, long) in found.items()}
 
 
 def shortness(mean_length: float) -> float:
@@ -52,15 +94,18 @@ def shortness(mean_length: float) -> float:
 
 def fuse(
     features: Mapping[str, Floats],
-    weights: Mapping[str, tuple[float, float]],
+    weights: Weights,
     mean_length: float,
     without: Collection[str] = (),
 ) -> tuple[Floats, dict[str, Floats]]:
-    """Fused score per message, and each channel's share of it; rounded to four digits."""
+    """Fused score per message, and each channel's share of it; rounded to four digits.
+
+    Counts the channels that have weights and are not named in `without`.
+    """
     short = shortness(mean_length)
     shares: dict[str, Floats] = {}
     for channel, names in CHANNELS.items():
-        if channel in without:
+        if channel in without or names[0] not in weights:
             continue
         parts = [features[n] * (short * weights[n][0] + (1 - short) * weights[n][1]) for n in names]
         shares[channel] = np.sum(parts, axis=0)

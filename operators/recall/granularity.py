@@ -1,7 +1,6 @@
 """Granularities: the turn, the whole session, its summary and its keywords, and their router."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -62,7 +61,7 @@ def routed(similarities: Mapping[str, Floats]) -> dict[str, float]:
     TEMPERATURE, divided by the logarithm of their number: without that, every H above 1
     would turn the weights around.
     """
-    sure = {name: 1.0 - _entropy(values) for name, values in similarities.items()}
+    sure = {name: round(1.0 - _entropy(values), 6) for name, values in similarities.items()}
     total = sum(sure.values())
     if total <= 0:
         return dict.fromkeys(sure, 1.0 / len(sure)) if sure else {}

@@ -26,3 +26,12 @@ def session_mean(values: Floats, session: Ints) -> Floats:
     if not values.size:
         return values
     return (np.bincount(session, values) / np.maximum(np.bincount(session), 1))[session]
+
+
+def session_best(values: Floats, session: Ints) -> Floats:
+    """Best value in the session of each message."""
+    if not values.size:
+        return values
+    best = np.full(int(session.max()) + 1, -np.inf)
+    np.maximum.at(best, session, values)
+    return best[session]

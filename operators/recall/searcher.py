@@ -3,18 +3,16 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from operators.base import Tables
 from operators.recall.bm25 import Floats, Ints
-from operators.recall.conversation_index import (
-    ConversationIndex,
-    Question,
-    said_until,
-)
-from operators.recall.fusion import OFF_BY_DEFAULT, fuse, load_weights
+from operators.recall.conversation_index import ConversationIndex, said_until
+from operators.recall.fusion import CHANNELS_OF, LED_TO, OFF_BY_DEFAULT, Weights, fuse, load_weights
+from operators.recall.question import Asked, Question
 
 
 @dataclass(frozen=True)
@@ -75,16 +73,17 @@ class Result:
 class Searcher:
     """Search over the memory tables of one or several conversations.
 
-    Method: BM25, dense, neighbour, entity, speaker, time and shape features per message, fused by
-    a weighted sum (see `fusion`). The message is what is ranked, so that facts cut from one
-    message do not crowd out others; each result shows its message's best fact.
+    Method: features of every channel per message, fused by a weighted sum (see `fusion`);
+    channels that start from the best messages (graph, feedback) take those by the sum of the
+    others. The message is what is ranked, so that facts cut from one message do not crowd out
+    others; each result shows its message's best fact.
 
     Deterministic: scores are rounded to four digits, ties go to the earlier message.
 
     Args:
         tables: rows of the memory tables named in `conversation_index.SEARCHED`, in any order.
         as_of: leave out whatever was said later; facts are judged as they stood then.
-        weights: fusion weights; the shipped ones by default.
+        weights: fusion weights of every feature; the shipped ones by default.
     """
 
     def __init__(
@@ -92,10 +91,10 @@ class Searcher:
         tables: Tables,
         *,
         as_of: datetime | None = None,
-        weights: Mapping[str, tuple[float, float]] | None = None,
+        weights: Weights | None = None,
     ):
         self.index = ConversationIndex(tables if as_of is None else said_until(tables, as_of))
-        self._weights = weights if weights is not None else load_weights()
+        self._weights = weights
         self._as_of = as_of
         self._facts_of = _rows_by_message(self.index.fact_message)
         self._by_id = {f["fact_id"]: f for f in self.index.facts}
@@ -119,16 +118,28 @@ class Searcher:
         index = self.index
         if not index.messages or k < 1:
             return []
-        features, cosines = index.features(question)
-        left_out = {*without, *(OFF_BY_DEFAULT - set(also))}
-        scores, shares = fuse(features, self._weights, index.mean_length, left_out)
+        asked = index.read(question)
+        weights = self._weights or _shipped("all" if OFF_BY_DEFAULT & set(also) else "default")
+        on = CHANNELS_OF["all"] - set(without) - (OFF_BY_DEFAULT - set(also))
+        features = self.features(asked, on)
+        scores, shares = fuse(features, weights, index.mean_length, CHANNELS_OF["all"] - on)
         if not scores.size:
             return []
         order = np.argsort(-scores, kind="stable")[:k]
         return [
-            self._result(rank, int(i), float(scores[i]), cosines, _at(shares, int(i)))
+            self._result(rank, int(i), float(scores[i]), asked.cosines, _at(shares, int(i)))
             for rank, i in enumerate(order, 1)
         ]
+
+    def features(self, asked: Asked, channels: Collection[str]) -> dict[str, Floats]:
+        """Features per message of the `channels`; those of LED_TO start from the others' best."""
+        index = self.index
+        found = index.features(asked, channels)
+        if LED_TO & set(channels):
+            off = CHANNELS_OF["seeds"] - set(channels)
+            scores, _ = fuse(found, _shipped("seeds"), index.mean_length, off)
+            found |= index.levels.led_to(asked, channels, scores)
+        return found
 
     def _result(
         self, rank: int, number: int, score: float, cosines: Floats, shares: dict[str, float]
@@ -171,6 +182,11 @@ class Searcher:
         if self._as_of is None:
             return fact["status"] != "superseded"
         return end is None or end > self._as_of
+
+
+@lru_cache(maxsize=len(CHANNELS_OF))
+def _shipped(name: str) -> Weights:
+    return load_weights(name)
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from operators.recall.dense import WITHOUT_FACTS, DenseIndex
-from operators.recall.neighbours import following, previous, session_mean
-from operators.recall.shape import length_prior, question_share
+from operators.recall.neighbours import following, previous, session_best, session_mean
+from operators.recall.shape import length_prior, newness, question_share
 from operators.recall.speaker import SpeakerIndex
 from operators.recall.time_channel import TimeIndex, asks_when, tells_when
 
@@ -17,6 +17,9 @@ def test_neighbours_stop_at_the_session() -> None:
     assert previous(VALUES, SESSION).tolist() == [0, 1, 0]
     assert following(VALUES, SESSION).tolist() == [2, 0, 0]
     assert session_mean(VALUES, SESSION).tolist() == [1.5, 1.5, 4]
+    assert session_best(VALUES, SESSION).tolist() == [2, 2, 4]
+    nothing = np.array([], np.int64)
+    assert session_best(np.zeros(0), nothing).size == 0
 
 
 def test_dense_gives_best_and_mean_fact() -> None:
@@ -67,8 +70,8 @@ def test_named_dates_meet_when_said_and_when_it_occurred() -> None:
         return datetime(2024, month, number, 12, tzinfo=UTC)
 
     messages = [{"timestamp": day(5, 3)}, {"timestamp": day(8, 1)}, {"timestamp": day(9, 1)}]
-    facts = [{"occurred_start": day(5, 1), "occurred_end": day(5, 2)}]
-    facts.append({"occurred_start": None, "occurred_end": None})
+    dated: dict[str, datetime | None] = {"occurred_start": day(5, 1), "occurred_end": day(5, 2)}
+    facts = [dated, {"occurred_start": None, "occurred_end": None}]
     index = TimeIndex(["a", "b", "c"], messages, facts, np.array([1, 2]))
     asked = day(10, 1)
     assert index.overlaps("Where was Ada in May 2024?", asked).tolist() == [1, 1, 0]
@@ -81,3 +84,11 @@ def test_shape() -> None:
     short, long = length_prior(["Hi!", "A long tale of the sea. " * 9])
     assert short < long
     assert question_share(["Really? Why? Yes.", "No end", ""]).tolist() == [2 / 3, 0, 0]
+
+
+def test_newness_is_within_a_session_and_of_facts() -> None:
+    vectors = np.eye(2, dtype=np.float32)[[0, 0, 1, 0]]
+    session = np.array([0, 0, 0, 0, 1])  # the fourth message has no fact
+    one, two = newness(vectors, np.array([0, 1, 2, 4]), session)
+    assert one.tolist() == [1, 0, 1, 1, 1]
+    assert two.tolist() == [1, 1, 1, 1, 1]

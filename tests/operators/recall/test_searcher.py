@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from operators.recall.conversation_index import SEARCHED, Question
-from operators.recall.fusion import FEATURES
+from operators.recall.fusion import CHANNELS, CHANNELS_OF, FEATURES, OFF_BY_DEFAULT
 from operators.recall.searcher import Result, Searcher
 from schemas.tables import TABLES
 from tests.operators.samples import at, embeddings, fact, message, shuffled, table, word_vector
@@ -70,7 +70,7 @@ def test_order_of_rows_does_not_matter() -> None:
     questions = [ask("violin shop"), ask("When does the shop close?"), ask("boat")]
     plain = Searcher(tables())
     for seed in range(3):
-        mixed = Searcher({name: shuffled(t, seed) for name, t in tables().items()})
+        mixed = Searcher({n: shuffled(t, seed) if len(t) else t for n, t in tables().items()})
         for question in random.Random(seed).sample(questions, 3):
             assert mixed.search(question) == plain.search(question)
 
@@ -110,7 +110,7 @@ def test_old_versions_are_not_found() -> None:
 def test_channels_can_be_left_out() -> None:
     searcher = Searcher(tables())
     (first, *_) = searcher.search(ask("violin"), without={"dense", "neighbours"})
-    assert set(first.channels) == {"words", "entity", "speaker", "time", "shape"}
+    assert set(first.channels) == CHANNELS_OF["default"] - {"dense", "neighbours"}
 
 
 def test_missing_vectors_and_empty_question() -> None:
@@ -137,3 +137,76 @@ def test_entity_channel_speaks_for_the_message_that_mentions_it() -> None:
     (without, *_) = searcher.search(ask("Who runs the harbour shop?"), without={"entity"})
     assert "entity" not in without.channels
     assert without.score == 0.0
+
+
+def levels() -> dict[str, pa.Table]:
+    """The tables of `tables`, with a scene, an association, a persona, a tree, an episode."""
+    f3, f4, f5 = (fact(key, 0)["fact_id"] for key in ("m3", "m4", "m5"))
+    scope = {"tenant": "default", "conversation_id": "c"}
+    span = {"start_time": at(2), "end_time": at(4)}
+    scene = {"scene_id": "s", "title": "Violin", "summary": "A shop.", "keywords": ["instrument"]}
+    size = {"people": ["Ann"], "member_count": 2, "session_count": 1, "salience": 0.5}
+    members = [
+        {"scene_id": "s", "memory_id": i, "weight": w, "status": "member", "part": 0}
+        for i, w in ((f3, 0.9), (f5, 0.6), ("gone", 0.6))
+    ]
+    ends = {"source_id": f4, "target_id": f3, "score": 0.6}
+    link = {"link_id": "l", "type": "associated", "method": "gmm", "step": "associate"}
+    likes = {"kind": "preference", "attribute": "likes", "value": "violins", "evidence": [f3]}
+    about = {"persona_id": "p", "person": "Ann"}
+    judged = {"support": 1, "confidence": 0.8, "stability": 0.1, "status": "current"}
+    node = {"tree_id": "t", "node_id": "n", "level": 1, "is_root": True, "is_closed": False}
+    leaves = {"child_ids": ["a", "b"], "fact_ids": [f3, "gone"], "leaf_count": 2}
+    told = {"summary": "", "summarizer": "x", "scope_type": "session", "scope_key": "s1"}
+    episode = {"episode_id": "e", "session_id": "s1", "title": "", "content": ""}
+    sources = {"keywords": ["violin"], "source_message_ids": ["m3", "gone"]}
+    return tables() | {
+        "scenes": table("scenes", [scope | span | scene | size]),
+        "scene_members": table("scene_members", [scope | m for m in members]),
+        "links": table("links", [scope | ends | link]),
+        "personas": table("personas", [scope | likes | judged | about]),
+        "memtree_nodes": table("memtree_nodes", [scope | span | node | leaves | told]),
+        "episodes": table("episodes", [scope | span | episode | sources]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("feature", "found"),
+    [
+        ("scene_word", {"m3", "m5"}),
+        ("walk", {"m2", "m3", "m4"}),
+        ("spread", {"m3", "m5"}),
+        ("persona", {"m3"}),
+        ("tree", {"m3"}),
+        ("keywords", {"m1", "m2", "m3", "m4", "m5"}),
+    ],
+)
+def test_levels_find_messages(feature: str, found: set[str]) -> None:
+    searcher = Searcher(levels())
+    read = searcher.index.read(ask("Would Ann like a violin bought in the harbour shop yesterday?"))
+    values = searcher.features(read, CHANNELS)[feature]
+    messages = searcher.index.messages
+    assert found <= {m["message_id"] for m, v in zip(messages, values, strict=True) if v > 0}
+    plain = Searcher(tables())
+    if feature != "walk":  # neighbours are linked in any case
+        without = plain.features(plain.index.read(ask("violin")), CHANNELS)[feature]
+        assert not without.any()
+
+
+def test_every_channel_on_and_one_at_a_time() -> None:
+    searcher = Searcher(levels())
+    question = ask("Which violin does Ann like?")
+    (first, *_) = searcher.search(question, also=OFF_BY_DEFAULT)
+    assert set(first.channels) == set(CHANNELS)
+    assert set(searcher.search(question)[0].channels) == CHANNELS_OF["default"]
+    for channel in CHANNELS:
+        (first, *_) = searcher.search(question, without={channel}, also=OFF_BY_DEFAULT)
+        assert set(first.channels) == set(CHANNELS) - {channel}
+
+
+def test_order_of_rows_does_not_matter_to_the_levels() -> None:
+    question = ask("Which violin does Ann like?")
+    plain = Searcher(levels()).search(question, also=OFF_BY_DEFAULT)
+    for seed in range(3):
+        mixed = {n: shuffled(t, seed) if len(t) else t for n, t in levels().items()}
+        assert Searcher(mixed).search(question, also=OFF_BY_DEFAULT) == plain
