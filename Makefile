@@ -40,6 +40,7 @@ test: lint
 bench: setup
 	$(BIN)/python -m benchmarks.build --data $(DATA) --keep $(RESULTS)
 	$(BIN)/python -m benchmarks.increment $(RESULTS)/longmemeval_dev
+	$(BIN)/python -m benchmarks.consolidation $(RESULTS)/longmemeval_dev
 	$(BIN)/python -m benchmarks.search_speed $(call QUESTIONS,locomo_dev)
 	$(BIN)/python -m benchmarks.streaming.throughput --data $(DATA) --sets locomo_dev
 	$(BIN)/python -m benchmarks.streaming.throughput --data $(DATA) --sets locomo_dev --times 10

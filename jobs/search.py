@@ -2,12 +2,14 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import pyarrow as pa
 
 from jobs.access_log import AccessLog
 from jobs.archive import ArchiveRule
@@ -215,10 +217,34 @@ class SearchSession:
         return self._conversations
 
     def _tables(self, wanted: list[Conversation]) -> Tables:
-        return {
-            name: read_table(self._warehouse, name, columns, wanted, where=_ONLY.get(name))
-            for name, columns in SEARCHED.items()
-        }
+        def read(name: str) -> pa.Table:
+            columns, where = SEARCHED[name], _ONLY.get(name)
+            return read_table(self._warehouse, name, columns, wanted, where=where)
+
+        return _TablesOnDemand(read)
+
+
+class _TablesOnDemand(Mapping[str, pa.Table]):
+    """The tables of `SEARCHED`, each read when it is first asked for.
+
+    Channels that are off read nothing. A table read later than another may be newer: ids in
+    it that are not known are passed over.
+    """
+
+    def __init__(self, read: Callable[[str], pa.Table]):
+        self._read = read
+        self._found: dict[str, pa.Table] = {}
+
+    def __getitem__(self, name: str) -> pa.Table:
+        if name not in self._found:
+            self._found[name] = self._read(name)
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SEARCHED)
+
+    def __len__(self) -> int:
+        return len(SEARCHED)
 
 
 def _not_archived(

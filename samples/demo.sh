@@ -31,11 +31,18 @@ valid_to::date AS valid_to FROM facts WHERE attribute IN ('home_city', 'employer
 AND status <> 'duplicate' ORDER BY subject, attribute, event_time"
 show memoryflow sql "SELECT \"offset\" AS line, reason, detail FROM dead_letters ORDER BY 1"
 
-# 5. Drill down: from the whole conversation to the days.
+# 5. Above the facts: scenes over many sessions, and what is known of a person, with its evidence.
+show memoryflow sql "SELECT title, session_count AS sessions, summary FROM scenes \
+WHERE conversation_id = 'friends' ORDER BY salience DESC LIMIT 5"
+show memoryflow sql "SELECT person, attribute, value, status, valid_from::date AS valid_from, \
+valid_to::date AS valid_to, support, confidence FROM personas WHERE conversation_id = 'friends' \
+ORDER BY person, attribute, valid_from"
+
+# 6. Drill down: from the whole conversation to the days.
 show memoryflow tree --conversation friends --depth 2
 show memoryflow tree --conversation friends --scope entity --key Ema --depth 3
 
-# 6. Why is a memory there? Back to the message, the model and the run.
+# 7. Why is a memory there? Back to the message, the model and the run.
 fact=$(memoryflow sql --json "SELECT fact_id FROM facts WHERE attribute = 'home_city' \
 AND conversation_id = 'friends' AND status = 'active' ORDER BY event_time DESC LIMIT 1" |
     python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["fact_id"])')

@@ -1,5 +1,6 @@
 """A searchable index over one conversation, or several, built from the memory tables."""
 
+from collections import ChainMap
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -243,11 +244,12 @@ def message_key(row: dict[str, Any]) -> _MessageKey:
 
 def said_until(tables: Tables, as_of: datetime) -> Tables:
     """The tables without messages and facts of a later event time than `as_of`."""
-    return {
-        **tables,
+    known = {
         "messages": _until(tables["messages"], "timestamp", as_of),
         "facts": _until(tables["facts"], "event_time", as_of),
     }
+    # Not `{**tables}`, which would read tables that nobody asks for.
+    return ChainMap(known, cast("dict[str, pa.Table]", tables))
 
 
 def _until(table: pa.Table, column: str, as_of: datetime) -> pa.Table:

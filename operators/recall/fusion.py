@@ -55,7 +55,7 @@ CHANNELS: Mapping[str, tuple[str, ...]] = {
     "feedback": ("fed_best", "fed_mean", "fed_word"),
 }
 """Features of each channel."""
-OFF_BY_DEFAULT: frozenset[str] = frozenset({"feedback", "granularity", "persona", "scene"})
+OFF_BY_DEFAULT: frozenset[str] = frozenset({"feedback", "granularity", "persona", "scene", "tree"})
 """Channels that count only where a search asks for them.
 
 Beside the others they add nothing on the development sets: see the folds of
