@@ -29,7 +29,7 @@ lint: setup
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 
-# Under three minutes: everything that starts neither Ray nor child processes.
+# Under three minutes: what starts neither Ray nor child processes, without the longest tests.
 test-fast: setup
 	$(BIN)/python -m pytest -m "not slow" -n 2 -q
 

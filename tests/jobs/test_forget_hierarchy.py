@@ -20,6 +20,8 @@ from transforms.warehouse.commit import commit
 from transforms.warehouse.connection import Warehouse, open_warehouse
 from transforms.warehouse.read import read_table
 
+pytestmark = pytest.mark.slow  # Every test builds two warehouses.
+
 # A word that no other message has, in a theme of its own that comes back in every session.
 CANARY = "Velostrumpf"
 SECRETS = [

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +28,8 @@ from tests.jobs.stream.here import (
 from tests.pipelines.logs import messages
 from transforms.warehouse.connection import Warehouse, open_warehouse
 from transforms.warehouse.read import read_table
+
+pytestmark = pytest.mark.slow  # Every example is a few whole streams.
 
 QUIET = 0.1
 """Seconds without news after which a stream over finished files ends."""

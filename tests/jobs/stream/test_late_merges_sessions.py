@@ -14,6 +14,8 @@ from tests.jobs.builds import rows_at
 from tests.jobs.stream.here import append, batch_here, digest_at, quick_plan, stream_here
 from transforms.warehouse.connection import LAKE, open_warehouse
 
+pytestmark = pytest.mark.slow  # Ten whole streams.
+
 START = datetime(2025, 3, 3, 9, tzinfo=UTC)
 MEMORY = ("messages", "sessions", "cells", "facts", "entities", "mentions", "links")
 MODES = pytest.mark.parametrize(
