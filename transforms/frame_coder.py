@@ -9,6 +9,7 @@ from transforms.frame import Frame
 
 _BYTES_A_ROW = 400
 
+
 class FrameCoder(Coder):
     """Pickles frames; Arrow tables inside are copied as they are.
 
