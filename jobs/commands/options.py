@@ -26,5 +26,4 @@ AddressOption = Annotated[
     str | None, typer.Option("--address", help="Ray cluster; default: a local Ray.")
 ]
 
-DEFAULT_PIPELINE = "conversation_memory"
 DEFAULT_WAREHOUSE = Path("memory")
