@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from operators.base import Cost
-from pipelines.changes import StepChange, WarehouseStats, compare
+from pipelines.changes import RecordedCalls, StepChange, WarehouseStats, compare
 from pipelines.estimate import Estimate, Sample, estimate
 from pipelines.plan import Plan, PlanStep, parameters_of
 
@@ -24,11 +25,17 @@ _SHORT_HASH = 12
 
 @dataclass(frozen=True)
 class Explanation:
-    """A plan, with what it would cost on an input and recompute in a warehouse."""
+    """A plan, with what it would cost on an input and recompute in a warehouse.
+
+    Attributes:
+        recorded: model calls that the memory in the warehouse rests on, by step: next to an
+            estimate of the same input, prediction against what it was.
+    """
 
     plan: Plan
     estimate: Estimate | None = None
     changes: tuple[StepChange, ...] | None = None
+    recorded: Mapping[str, RecordedCalls] | None = None
 
     def to_json(self) -> str:
         """For machines."""
@@ -46,6 +53,9 @@ class Explanation:
             "changes": None
             if self.changes is None
             else [asdict(change) for change in self.changes],
+            "recorded_calls": None
+            if self.recorded is None
+            else {step: asdict(calls) for step, calls in self.recorded.items()},
         }
         return json.dumps(body, ensure_ascii=False, indent=2)
 
@@ -64,7 +74,7 @@ class Explanation:
         for warning in plan.warnings:
             console.print(f"warning: {warning}", markup=False)
         if self.estimate is not None:
-            console.print(_estimate_table(self.estimate))
+            console.print(_estimate_table(self.estimate, self.recorded))
             console.print(_estimate_verdict(self.estimate), markup=False)
         if self.changes is not None:
             console.print(_changes_table(self.changes))
@@ -79,6 +89,7 @@ def explain(
         plan,
         estimate(plan, sample) if sample is not None else None,
         compare(plan, warehouse) if warehouse is not None else None,
+        warehouse.model_calls() if warehouse is not None else None,
     )
 
 
@@ -111,6 +122,7 @@ def _estimate_json(found: Estimate) -> dict[str, Any]:
         "embeddings": found.total(Cost.EMBEDDING),
         "llm_calls": found.total(Cost.LLM),
         "tokens": found.tokens,
+        "dollars": found.dollars,
         "steps": [asdict(step) for step in found.steps],
     }
 
@@ -147,19 +159,31 @@ def _plan_table(plan: Plan) -> Table:
     return table
 
 
-def _estimate_table(found: Estimate) -> Table:
-    table = _table("step", "cost", "calls", "tokens")
+def _estimate_table(found: Estimate, recorded: Mapping[str, RecordedCalls] | None) -> Table:
+    """Expected calls and tokens; beside them those that the warehouse has recorded, if any."""
+    columns = ("recorded calls", "recorded tokens", "recorded $") if recorded else ()
+    table = _table("step", "cost", "calls", "tokens", "$", *columns)
     for step in found.steps:
         calls = step.note or "unknown" if step.calls is None else f"{step.calls:,}"
-        _add(table, step.step, step.cost, calls, "" if step.tokens is None else f"{step.tokens:,}")
+        tokens = "" if step.tokens is None else f"{step.tokens:,}"
+        done = (recorded or {}).get(step.step)
+        actual = ("", "", "") if done is None else _recorded_cells(done)
+        dollars = f"{step.dollars:.4f}" if step.dollars else ""
+        _add(table, step.step, step.cost, calls, tokens, dollars, *actual[: len(columns)])
     return table
 
 
+def _recorded_cells(done: RecordedCalls) -> tuple[str, str, str]:
+    dollars = f"{done.dollars:.4f}" if done.dollars else ""
+    return f"{done.calls:,}", f"{done.tokens:,}", dollars
+
+
 def _estimate_verdict(found: Estimate) -> str:
+    price = f", ${found.dollars:.4f}" if found.dollars else ""
     return (
         f"Expected for about {found.expected_messages:,} messages "
         f"(sampled {found.sampled_messages:,}): {found.total(Cost.EMBEDDING):,} embeddings, "
-        f"{found.total(Cost.LLM):,} LLM calls, about {found.tokens:,} tokens. "
+        f"{found.total(Cost.LLM):,} LLM calls, about {found.tokens:,} tokens{price}. "
         "What is recorded already costs nothing."
     )
 

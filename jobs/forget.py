@@ -20,7 +20,11 @@ from typing import Literal
 
 import pyarrow as pa
 
-from jobs.forgotten_letters import letters_naming, too_late_messages
+from jobs.forgotten_letters import (
+    letters_naming,
+    letters_of_conversations,
+    too_late_messages,
+)
 from schemas.tables import TABLES
 from schemas.tombstones import dead_letter_tombstone, tombstone_id
 from transforms.warehouse.commit import ChangeSet, commit, insert_new
@@ -83,6 +87,7 @@ class _Plan:
     messages: pa.Table  # those of `named` that are in memory; the others came too late
     conversations: list[Conversation]
     dead_letter_ids: list[str]
+    rebuilt_letters: list[str]  # what steps left on these conversations: told anew
 
 
 def forget(
@@ -133,8 +138,15 @@ def _plan(warehouse: Warehouse, target: Target) -> _Plan:
         *letters["dead_letter_id"].to_pylist(),
         *letters_naming(warehouse, words, target.tenant),
     }
+    conversations = sorted(conversations_of(messages))
+    rebuilt = letters_of_conversations(warehouse, set(conversations))
     return _Plan(
-        target, named, messages, sorted(conversations_of(messages)), sorted(map(str, dead))
+        target,
+        named,
+        messages,
+        conversations,
+        sorted(str(letter) for letter in dead - set(rebuilt)),
+        rebuilt,
     )
 
 
@@ -213,9 +225,10 @@ def _changes(warehouse: Warehouse, plan: _Plan, rebuild: Rebuild) -> list[Change
         for name, table in TABLES.items()
         if table.per_conversation
     ]
+    gone = [*plan.dead_letter_ids, *plan.rebuilt_letters]
     dead = ChangeSet(
         "dead_letters",
-        deletes=pa.table({"dead_letter_id": pa.array(plan.dead_letter_ids, pa.string())}),
+        deletes=pa.table({"dead_letter_id": pa.array(gone, pa.string())}),
         inserts=rebuilt.pop("dead_letters", None),
         keep_first=True,
     )

@@ -3,11 +3,15 @@
 import json
 import re
 import unicodedata
+from collections.abc import Collection
 
 import pyarrow as pa
 
 from schemas.message import canonical_json
+from transforms.apply_step import OPERATOR_ERROR
+from transforms.call_ledger import MODEL_REASONS
 from transforms.event_time.lateness import EVENT_TIME_STEP, TOO_LATE
+from transforms.frame import Conversation
 from transforms.warehouse.connection import Warehouse
 from transforms.warehouse.read import read_table
 
@@ -28,6 +32,25 @@ def too_late_messages(warehouse: Warehouse) -> pa.Table:
             message[name] = canonical_json(message.get(name))
     schema = pa.schema([pa.field(name, pa.string()) for name in _LATE_COLUMNS])
     return pa.Table.from_pylist(messages, schema=schema)
+
+
+def letters_of_conversations(
+    warehouse: Warehouse, conversations: Collection[Conversation]
+) -> list[str]:
+    """Ids of dead letters that steps left on these conversations: they are built again, sorted.
+
+    Their raw bytes name the conversation, and may hold what a model made of its text.
+    """
+    reasons = ", ".join(f"'{reason}'" for reason in (OPERATOR_ERROR, *MODEL_REASONS))
+    rows = read_table(
+        warehouse, "dead_letters", ["dead_letter_id", "raw"], where=f"reason IN ({reasons})"
+    )
+    out: list[str] = []
+    for row in rows.to_pylist():
+        named = json.loads(row["raw"])
+        if (named["tenant"], named["conversation_id"]) in conversations:
+            out.append(row["dead_letter_id"])
+    return sorted(out)
 
 
 def letters_naming(warehouse: Warehouse, words: list[str], tenant: str | None) -> list[str]:

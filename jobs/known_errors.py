@@ -3,8 +3,8 @@
 from jobs.errors import EngineError, JobError
 from jobs.sql import SqlError
 from jobs.why import UnknownIdError
+from operators.llm.errors import ModelUnavailableError
 from pipelines.errors import PipelineError
-from transforms.apply_step import ModelUnavailableError
 from transforms.event_time.live_runner import LiveRunnerError
 from transforms.sources.errors import InputError
 from transforms.sources.live.protocol import SourceDownError

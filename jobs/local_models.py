@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 
+from jobs.local_llm import LocalLlms
 from operators.base import Vectors
 from operators.embedding.host import EmbedderHost
 from operators.embedding.minilm import MiniLm
 from operators.embedding.model_id import MODEL_ID
-from transforms.apply_step import ModelUnavailableError
+from operators.llm.call import Answer, Request
+from operators.llm.errors import ModelUnavailableError
+from operators.llm.spec import AnyLlm
 
 
 def require_model(model_id: str) -> None:
@@ -18,10 +21,17 @@ def require_model(model_id: str) -> None:
 
 
 class LocalModels:
-    """Models of one process; a host given to it remembers what it has answered."""
+    """Models of one process.
 
-    def __init__(self, host: EmbedderHost | None = None) -> None:
+    Args:
+        host: embedder that remembers what it has answered; None starts one when needed.
+        answers: recorded answers of language models, which are not asked for again.
+    """
+
+    def __init__(self, host: EmbedderHost | None = None, answers: Sequence[Answer] = ()) -> None:
         self._host = host
+        self._answers = answers
+        self._llms: LocalLlms | None = None
 
     def embed(self, texts: Sequence[str], model_id: str) -> Vectors:
         """Vectors of the texts."""
@@ -32,6 +42,18 @@ class LocalModels:
         """Tokens of the texts."""
         require_model(model_id)
         return self._opened().token_counts(texts)
+
+    def generate(self, llm: AnyLlm, requests: Sequence[Request]) -> Sequence[Answer]:
+        """Answers of a language model, all in flight together."""
+        if self._llms is None:
+            self._llms = LocalLlms(self._answers)
+        return self._llms.generate(llm, requests)
+
+    def close(self) -> None:
+        """End the engines of language models."""
+        if self._llms is not None:
+            self._llms.close()
+            self._llms = None
 
     def _opened(self) -> EmbedderHost:
         if self._host is None:  # Loading takes half a second: only when it is needed.

@@ -1,6 +1,6 @@
 """Recomputes conversations in this process, by the pipeline that built the warehouse."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -9,9 +9,11 @@ from jobs.local_models import LocalModels
 from operators.embedding.host import EmbedderHost
 from operators.embedding.minilm import MiniLm
 from operators.embedding.model_id import MODEL_ID
+from operators.llm.call import Answer
 from pipelines.plan import Plan, restored_plan
 from pipelines.slice_build import build_slice
-from transforms.frame import conversations_of
+from transforms.call_ledger import answers_of
+from transforms.frame import Conversation, conversations_of
 from transforms.warehouse.connection import Warehouse
 from transforms.warehouse.read import read_table
 
@@ -33,7 +35,11 @@ def last_plan(warehouse: Warehouse) -> Plan:
 
 
 def rebuilder(plan: Plan) -> Callable[[Warehouse, pa.Table], Mapping[str, pa.Table]]:
-    """From the messages of some conversations to all their rows, recorded vectors reused."""
+    """From the messages of some conversations to all their rows.
+
+    Recorded vectors and answers of language models are reused. What has changed with the
+    erasure is asked anew, so a pipeline with a language model needs it within reach.
+    """
 
     def rebuild(warehouse: Warehouse, messages: pa.Table) -> Mapping[str, pa.Table]:
         host = EmbedderHost(MiniLm())
@@ -45,7 +51,17 @@ def rebuilder(plan: Plan) -> Callable[[Warehouse, pa.Table], Mapping[str, pa.Tab
             where=f"model_id = '{MODEL_ID}'",
         )
         host.remember([str(h) for h in recorded["text_hash"].to_pylist()], recorded["vector"])
-        result = build_slice(messages, [], None, plan.steps, LocalModels(host))
+        models = LocalModels(host, recorded_answers(warehouse, conversations_of(messages)))
+        try:
+            result = build_slice(messages, [], None, plan.steps, models)
+        finally:
+            models.close()
         return {c.table: c.inserts for c in result.changes if c.inserts is not None}
 
     return rebuild
+
+
+def recorded_answers(warehouse: Warehouse, conversations: Sequence[Conversation]) -> list[Answer]:
+    """What language models have answered for these conversations."""
+    rows = read_table(warehouse, "artifacts", None, conversations, where="output IS NOT NULL")
+    return list(answers_of(rows))

@@ -13,9 +13,9 @@ import pyarrow as pa
 from pipelines.plan import Plan, plan_record, plan_spec
 from schemas.tables import TABLES
 
-RUNNING, DONE, LIVE = "running", "done", "live"
+RUNNING, DONE, LIVE, STOPPED = "running", "done", "live", "stopped"
 """`runs.status`: a partial commit; ended with everything committed; a stream under way that
-has every conversation as its plan would have it."""
+has every conversation as its plan would have it; ended by a budget, to be gone on with."""
 
 CURRENT = frozenset({DONE, LIVE})
 """Statuses after which no conversation is behind the run's plan."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipelines.changes import RecordedCalls
 from transforms.warehouse.connection import Warehouse, open_warehouse
 
 
@@ -31,6 +32,15 @@ class RecordedStats:
         return self._count(
             "SELECT count(*) FROM (SELECT DISTINCT tenant, conversation_id, text FROM facts)"
         )
+
+    def model_calls(self) -> Mapping[str, RecordedCalls]:
+        """Model calls that the memory rests on, by step; one of two conversations is one."""
+        rows = self._warehouse.rows(
+            "SELECT step, count(*), sum(tokens), sum(cost) FROM (SELECT step, artifact_id, "
+            "any_value(tokens_in + tokens_out) AS tokens, any_value(coalesce(cost, 0)) AS cost "
+            "FROM artifacts GROUP BY ALL) GROUP BY step ORDER BY step"
+        )
+        return {step: RecordedCalls(int(n), int(tokens), cost) for step, n, tokens, cost in rows}
 
     def last_plan(self) -> Mapping[str, Any] | None:
         """`runs.plan` of the last finished run."""

@@ -11,6 +11,15 @@ from schemas.message import canonical_json
 _ABSENT = "(none)"
 
 
+@dataclass(frozen=True)
+class RecordedCalls:
+    """Distinct calls, their tokens sent and received, and what they cost in US dollars."""
+
+    calls: int
+    tokens: int
+    dollars: float
+
+
 class WarehouseStats(Protocol):
     """What `explain` asks of a warehouse."""
 
@@ -24,6 +33,10 @@ class WarehouseStats(Protocol):
 
     def texts(self) -> int:
         """Distinct texts of facts, per conversation."""
+        ...
+
+    def model_calls(self) -> Mapping[str, RecordedCalls]:
+        """Model calls that the memory there rests on, by step."""
         ...
 
     def last_plan(self) -> Mapping[str, Any] | None:

@@ -18,7 +18,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from operators.base import Key, Models
+from operators.base import Key, ModelAccess
 from pipelines.in_process import run_in_process
 from pipelines.recorded import CONTENT_TABLES
 from schemas.tables import TABLES
@@ -59,7 +59,7 @@ def consolidation_start(steps: Sequence[Step]) -> int:
 
 
 def run_steps(
-    steps: Sequence[Step], frame: Frame, models: Models, defer: Collection[Conversation] = ()
+    steps: Sequence[Step], frame: Frame, models: ModelAccess, defer: Collection[Conversation] = ()
 ) -> Built:
     """All steps; of the conversations in `defer`, where it can be, only those that cannot wait."""
     wanted = frame.hashes.keys() & set(defer)
@@ -108,6 +108,7 @@ def _joined(half: Frame, rest: Frame, waiting: Frame, counts: dict[str, int]) ->
         new_stamps={**rest.new_stamps, **waiting.new_stamps},
         broken=rest.broken,  # With those of `half`, as the dead letters.
         dead_letters=rest.dead_letters,
+        asked=rest.asked,
         counters={**rest.counters, "consolidation": counts},
     )
 

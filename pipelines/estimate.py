@@ -5,6 +5,7 @@ Only what model calls depend on is run: nothing that lies behind the last of the
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,7 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from operators.base import Cost, Key, Models, Tables, Vectors
+from operators.llm.call import Answer, Request
+from operators.llm.spec import AnyLlm
 from pipelines.plan import APPENDABLE, INPUT_TABLE, Plan, PlanStep
+from schemas.ids import content_hash
 from schemas.tables import TABLES
 from transforms.step import table_of
 
@@ -20,6 +24,7 @@ MAX_SAMPLE_MESSAGES = 2_000
 
 _CHARS_PER_TOKEN = 4.0  # English prose in WordPiece and BPE vocabularies.
 _DIMENSION = 384
+_WORD = re.compile(r"[a-z0-9]{3,}")
 _log = logging.getLogger(__name__)
 
 
@@ -39,13 +44,19 @@ class Sample:
 
 @dataclass(frozen=True)
 class StepEstimate:
-    """What one step with a model is expected to ask of it; None where the sample failed."""
+    """What one step with a model is expected to ask of it; None where the sample failed.
+
+    Attributes:
+        tokens: sent, and of a language model also received.
+        dollars: by the declared prices, nothing cached.
+    """
 
     step: str
     cost: str
     calls: int | None
     tokens: int | None
     note: str | None = None
+    dollars: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,31 +76,74 @@ class Estimate:
         """Tokens over all steps."""
         return sum(step.tokens or 0 for step in self.steps)
 
+    @property
+    def dollars(self) -> float:
+        """Cost over all steps."""
+        return sum(step.dollars for step in self.steps)
+
 
 @dataclass
 class CountingModels(Models):
-    """Counts what is asked; answers with unit vectors that mean nothing."""
+    """Counts what is asked, and answers without a model.
+
+    Vectors are bags of hashed words: texts that share words are near each other, so that
+    steps that look for neighbours find about as many. Questions to a language model get no
+    answer, so that the rules stand in and later steps have something to count.
+
+    Attributes:
+        count_tokens: tokens of a text.
+        calls: distinct texts or requests so far.
+        tokens: of these, sent and (for a language model) expected back.
+        dollars: what the language model would cost.
+    """
 
     count_tokens: Callable[[str], int]
     calls: int = 0
     tokens: int = 0
+    dollars: float = 0.0
     seen: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     def embed(self, texts: Sequence[str], model_id: str) -> Vectors:
         """Count texts that were not asked before."""
         for text in texts:
-            if (model_id, text) not in self.seen:
-                self.seen.add((model_id, text))
-                self.calls += 1
+            if self._is_new((model_id, text)):
                 self.tokens += self.count_tokens(text)
-        vectors = np.zeros((len(texts), _DIMENSION), np.float32)
-        vectors[:, 0] = 1.0
-        return vectors
+        return np.stack([_bag_of_words(text) for text in texts])
 
     def token_counts(self, texts: Sequence[str], model_id: str) -> Sequence[int]:
         """About as many tokens as the model would read."""
         del model_id
         return [self.count_tokens(text) for text in texts]
+
+    def generate(self, llm: AnyLlm, requests: Sequence[Request]) -> Sequence[Answer]:
+        """Count requests that were not asked before."""
+        answers: list[Answer] = []
+        for request in requests:
+            call_id = request.call_id(llm)
+            if self._is_new((llm.key, call_id)):
+                sent = [self.count_tokens(text) for _, text in request.turns]
+                # Answers are about as long as what they are about, and bounded.
+                received = min(sent[-1], request.max_tokens)
+                self.tokens += sum(sent) + received
+                self.dollars += llm.price.of(sum(sent), 0, received)
+            answers.append(Answer(call_id, "predicted", ""))
+        return answers
+
+    def set_aside(self, request: Request, answer: Answer, reason: str) -> None:
+        """Nothing is answered, so nothing is set aside."""
+
+    def _is_new(self, key: tuple[str, str]) -> bool:
+        new = key not in self.seen
+        self.seen.add(key)
+        self.calls += new
+        return new
+
+
+def _bag_of_words(text: str) -> Vectors:
+    vector = np.zeros(_DIMENSION, np.float32)
+    for word in _WORD.findall(text.lower()) or [text]:
+        vector[int(content_hash("word", word)[:8], 16) % _DIMENSION] += 1.0
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
 def about_tokens(text: str) -> int:
@@ -180,4 +234,5 @@ def _scaled(
     if failure is not None:
         return StepEstimate(step.id, step.cost.value, None, None, failure)
     calls, tokens = round(models.calls * scale), round(models.tokens * scale)
-    return StepEstimate(step.id, step.cost.value, calls, tokens)
+    dollars = round(models.dollars * scale, 6)
+    return StepEstimate(step.id, step.cost.value, calls, tokens, dollars=dollars)

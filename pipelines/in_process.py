@@ -9,9 +9,11 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.transforms.environments import EmbeddedPythonEnvironment
 
-from operators.base import Models, Vectors
+from operators.base import ModelAccess, Vectors
+from operators.llm.call import Answer, Request
+from operators.llm.errors import ModelUnavailableError
+from operators.llm.spec import AnyLlm
 from pipelines.composite import MemoryPipeline
-from transforms.apply_step import ModelUnavailableError
 from transforms.exchange import ReadDeposited, WriteDeposited, collect, deposit
 from transforms.frame import Frame
 from transforms.step import Step
@@ -26,14 +28,14 @@ class _Held:
     must not travel that way, and a caller needs the error's type, so both wait here.
     """
 
-    models: Models | None = None
+    models: ModelAccess | None = None
     unavailable: ModelUnavailableError | None = None
 
 
 class _Watched:
     """Models that remember why they failed."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: ModelAccess) -> None:
         self._models = models
 
     def embed(self, texts: Sequence[str], model_id: str) -> Vectors:
@@ -41,6 +43,9 @@ class _Watched:
 
     def token_counts(self, texts: Sequence[str], model_id: str) -> Sequence[int]:
         return _watched(lambda: self._models.token_counts(texts, model_id))
+
+    def generate(self, llm: AnyLlm, requests: Sequence[Request]) -> Sequence[Answer]:
+        return _watched(lambda: self._models.generate(llm, requests))
 
 
 def _watched(call: Callable[[], _Answer]) -> _Answer:
@@ -51,7 +56,7 @@ def _watched(call: Callable[[], _Answer]) -> _Answer:
         raise
 
 
-def _held_models() -> Models:
+def _held_models() -> ModelAccess:
     if _Held.models is None:
         raise RuntimeError("models are only open while run_in_process runs")
     return _Watched(_Held.models)
@@ -95,7 +100,7 @@ def _translated(steps: Sequence[Step]) -> _Translated:
     return _TRANSLATED[-1]
 
 
-def run_in_process(steps: Sequence[Step], frame: Frame, models: Models) -> Frame:
+def run_in_process(steps: Sequence[Step], frame: Frame, models: ModelAccess) -> Frame:
     """The frame after all steps. About 0.1 s of fixed cost, whatever the frame's size.
 
     Not for several threads of one process at a time.

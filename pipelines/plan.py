@@ -45,7 +45,7 @@ class PlanStep:
     @property
     def writes(self) -> tuple[str, ...]:
         """Tables and `table.column`s it writes."""
-        return self.operator.WRITES
+        return self.operator.writes()
 
     @property
     def key(self) -> Key:
@@ -55,7 +55,7 @@ class PlanStep:
     @property
     def cost(self) -> Cost:
         """The dearest thing it calls."""
-        return self.operator.COST
+        return self.operator.cost()
 
 
 @dataclass(frozen=True)
@@ -189,10 +189,10 @@ class _Flow:
             reads.append(_SESSION_COLUMN)
         for ref in reads:
             self._check_read(index, ref)
-        for ref in operator.WRITES:
+        for ref in operator.writes():
             self._check_write(index, ref)
         # An enriched table keeps its other rows and columns, so it also depends on its maker.
-        enriched = [table_of(ref) for ref in operator.WRITES if "." in ref]
+        enriched = [table_of(ref) for ref in operator.writes() if "." in ref]
         upstream = {
             *(name for ref in operator.reads() for name in self._writers(ref)),
             *(name for table in enriched for name in self._whole.get(table, ())),
@@ -205,7 +205,7 @@ class _Flow:
         fingerprint = operator.fingerprint()
         chained = content_hash("step", fingerprint, *sorted(self._chained[n] for n in ordered))
         self._note_reads(reads)
-        self._note_writes(step.id, index, operator.WRITES)
+        self._note_writes(step.id, index, operator.writes())
         self._chained[step.id] = chained
         return PlanStep(step.id, operator, ordered, fingerprint, chained)
 
@@ -225,7 +225,7 @@ class _Flow:
         """Warnings: steps all of whose output is for later steps, and none reads it."""
         warnings: list[Problem] = []
         for index, step in enumerate(self._spec.steps):
-            writes = step.operator.WRITES
+            writes = step.operator.writes()
             unread = all((step.id, ref) in self._unread for ref in writes)
             if unread and INTERMEDIATE.issuperset(writes):
                 message = f"step '{step.id}' is unused: no later step reads {', '.join(writes)}"
@@ -256,7 +256,7 @@ class _Flow:
     def _check_write(self, index: int, ref: str) -> None:
         table, step = table_of(ref), self._spec.steps[index]
         if "." in ref:
-            if table not in self._whole and table not in step.operator.WRITES:
+            if table not in self._whole and table not in step.operator.writes():
                 message = f"step '{step.id}' fills in {ref}, but no earlier step writes {table}"
                 hint = self._writer_hint(index, table)
                 # A step that also reads the table was told so already.
@@ -274,7 +274,7 @@ class _Flow:
     def _writer_hint(self, index: int, ref: str) -> str | None:
         """Where `ref` could come from: a step further down, or a known operator."""
         for step in self._spec.steps[index + 1 :]:
-            if ref in step.operator.WRITES:
+            if ref in step.operator.writes():
                 return f"Move it after step '{step.id}' (line {self._line(self._index[step.id])})."
         makers = sorted(n for n, op in self._loaded.operators.items() if ref in op.WRITES)
         quoted = " or ".join(f"'{name}'" for name in makers)

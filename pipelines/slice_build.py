@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from operators.base import Models
+from operators.base import ModelAccess
 from operators.versions import resolve_versions
 from pipelines.admission import healed_letters, kept_out, without_tombstones
 from pipelines.deferral import run_steps
@@ -52,7 +52,7 @@ def build_slice(
     conversations: Collection[Conversation],
     recorded: RecordedRows | None,
     steps: Sequence[Step],
-    models: Models,
+    models: ModelAccess,
     tombstones: Collection[str] = frozenset(),
     open_failures: Collection[str] = frozenset(),
     too_late: TooLate | None = None,

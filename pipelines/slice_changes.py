@@ -1,6 +1,7 @@
 """From a built frame to change sets: memory, stamps and dead letters."""
 
-from collections.abc import Collection, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import polars as pl
 import pyarrow as pa
@@ -9,6 +10,7 @@ from pipelines.recorded import CONTENT_TABLES
 from schemas.ids import content_hash
 from schemas.tables import TABLES
 from transforms.apply_step import failure_id
+from transforms.call_ledger import model_letter_id
 from transforms.diff import difference
 from transforms.frame import (
     Conversation,
@@ -100,6 +102,8 @@ def dead_letter_changes(
 ) -> ChangeSet:
     """Adds what failed or is kept out now; removes what had been and is not any more.
 
+    What a model answered to a key that was computed is told anew: those letters are replaced.
+
     Args:
         done: with the keys that failed, and the stamps of those that did not.
         open_failures: ids of the dead letters there are.
@@ -111,9 +115,20 @@ def dead_letter_changes(
         for tenant, conversation, key, step in sorted(done.new_stamps)
         if (letter := failure_id(step, tenant, conversation, key)) in open_failures
     ]
+    outdated = [letter for key in sorted(done.asked) for letter in _letters_of(key, open_failures)]
+    gone = [*healed, *outdated, *let_in]
     return ChangeSet(
         "dead_letters",
-        deletes=pa.table({"dead_letter_id": pa.array([*healed, *let_in], pa.string())}),
+        deletes=pa.table({"dead_letter_id": pa.array(gone, pa.string())}),
         inserts=pa.concat_tables([kept_out, *done.dead_letters]),
         keep_first=True,
     )
+
+
+def _letters_of(key: tuple[str, str, str, str], open_failures: Collection[str]) -> Iterator[str]:
+    """Dead letters of the answers to a key; they are numbered without gaps."""
+    for number in itertools.count():
+        letter = model_letter_id(*key, number)
+        if letter not in open_failures:
+            return
+        yield letter

@@ -7,21 +7,19 @@ from dataclasses import replace
 import orjson
 import pyarrow as pa
 
-from operators.base import Key, Models, StepResult
+from operators.base import Key, ModelAccess, StepResult
+from operators.llm.errors import ModelUnavailableError
 from schemas.ids import content_id
 from schemas.tables import TABLES
-from transforms.frame import Frame, StampKey
+from transforms.call_ledger import CallLedger
+from transforms.frame import Conversation, Frame, StampKey
 from transforms.reuse import Keys, merge_written, recorded_rows, split_keys
 from transforms.step import Step, tables_read, writes_of
 
 OPERATOR_ERROR = "operator_error"
 
 
-class ModelUnavailableError(RuntimeError):
-    """A model cannot be reached: the run stops, because no input is to blame."""
-
-
-def apply_step(step: Step, frame: Frame, models: Models) -> Frame:
+def apply_step(step: Step, frame: Frame, models: ModelAccess) -> Frame:
     """The frame with the step's tables added.
 
     A key whose computation raises goes to `dead_letters` with the error and yields no rows;
@@ -33,9 +31,11 @@ def apply_step(step: Step, frame: Frame, models: Models) -> Frame:
     if step.key is Key.TEXT:
         # Texts are reused one by one, by their hash, so the recorded ones go in as input.
         inputs |= {write.table: frame.existing_table(write.table) for write in writes_of(step)}
-    result, failed = _run_isolated(step, inputs, dirty, models)
+    calls = _Calls(step, models, frame.existing_table("artifacts"))
+    result, failed = _run_isolated(step, inputs, dirty, calls)
     kept = recorded_rows(step, frame, clean) if clean.stamps else {}
-    broken = frame.broken | {key[:2] for key in failed}
+    # What stands in for an answer is kept, but not stamped: the next run asks again.
+    broken = frame.broken | {key[:2] for key in failed} | calls.unanswered
     stamps = {k: v for k, v in {**dirty.stamps, **clean.stamps}.items() if k[:2] not in broken}
     counters = {"computed": len(dirty.stamps) - len(failed), "kept": len(clean.stamps)}
     return replace(
@@ -43,33 +43,64 @@ def apply_step(step: Step, frame: Frame, models: Models) -> Frame:
         tables={**frame.tables, **merge_written(step, frame, result.tables, kept)},
         new_stamps={**frame.new_stamps, **stamps},
         broken=broken,
-        dead_letters=(*frame.dead_letters, *_dead_letters(step, failed)),
-        counters={**frame.counters, step.id: {**result.counters, **counters}},
+        dead_letters=(*frame.dead_letters, *_dead_letters(step, failed), *calls.dead_letters),
+        asked=frame.asked | {(step.id, *key[:3]) for key in dirty.stamps},
+        counters={**frame.counters, step.id: {**result.counters, **calls.counters, **counters}},
     )
 
 
+class _Calls:
+    """Ledgers of the calls of a step: one for each run of its operator that succeeded."""
+
+    def __init__(self, step: Step, models: ModelAccess, recorded: pa.Table) -> None:
+        self._step, self._models, self._recorded = step, models, recorded
+        self.dead_letters: list[pa.Table] = []
+        self.unanswered: set[Conversation] = set()
+        self.counters: Counter[str] = Counter()
+
+    def run(self, inputs: Mapping[str, pa.Table]) -> StepResult:
+        """Run the operator; the calls it made become rows of `artifacts`."""
+        ledger = CallLedger(self._models, self._step, self._recorded)
+        try:
+            result = self._step.operator.run(inputs, ledger)
+        finally:
+            self.counters.update(ledger.counters)
+        letters = ledger.dead_letters()
+        if letters.num_rows:
+            self.dead_letters.append(letters)
+        self.unanswered |= ledger.unanswered
+        if not self._step.operator.llm_parts():
+            return result
+        made = [ledger.artifacts(), *_given(result, "artifacts")]
+        return replace(result, tables={**result.tables, "artifacts": pa.concat_tables(made)})
+
+
+def _given(result: StepResult, name: str) -> list[pa.Table]:
+    return [result.tables[name]] if name in result.tables else []
+
+
 def _run_isolated(
-    step: Step, inputs: Mapping[str, pa.Table], keys: Keys, models: Models
+    step: Step, inputs: Mapping[str, pa.Table], keys: Keys, calls: _Calls
 ) -> tuple[StepResult, dict[StampKey, Exception]]:
     """All keys at once; on an error one by one, so that only the guilty ones are lost."""
     if not keys.stamps:
         return _no_rows(step), {}
     try:
-        return step.operator.run(_inputs_of(inputs, keys), models), {}
+        return calls.run(_inputs_of(inputs, keys)), {}
     except ModelUnavailableError:
         raise
     except Exception:
-        return _run_one_by_one(step, inputs, keys, models)
+        return _run_one_by_one(step, inputs, keys, calls)
 
 
 def _run_one_by_one(
-    step: Step, inputs: Mapping[str, pa.Table], keys: Keys, models: Models
+    step: Step, inputs: Mapping[str, pa.Table], keys: Keys, calls: _Calls
 ) -> tuple[StepResult, dict[StampKey, Exception]]:
     results = [_no_rows(step)]
     failed: dict[StampKey, Exception] = {}
     for single in _singles(keys):
         try:
-            results.append(step.operator.run(_inputs_of(inputs, single), models))
+            results.append(calls.run(_inputs_of(inputs, single)))
         except ModelUnavailableError:
             raise
         except Exception as error:

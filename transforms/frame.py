@@ -32,7 +32,8 @@ class Frame:
         hashes: content hash of each conversation's current messages.
         new_stamps: stamps of what the steps so far have made or kept.
         broken: conversations in which a step failed on a key: not stamped from there on.
-        dead_letters: keys that a step could not compute.
+        dead_letters: keys that a step could not compute, answers that it could not use.
+        asked: (step, tenant, conversation, session) of all keys computed so far.
         counters: rows in, out and filtered, keys computed and kept, by step.
     """
 
@@ -43,6 +44,7 @@ class Frame:
     new_stamps: Mapping[StampKey, str] = field(default_factory=dict[StampKey, str])
     broken: frozenset[Conversation] = frozenset()
     dead_letters: tuple[pa.Table, ...] = ()
+    asked: frozenset[tuple[str, str, str, str]] = frozenset()
     counters: Counters = field(default_factory=dict[str, Mapping[str, int]])
 
     def with_tables(self, tables: Mapping[str, pa.Table]) -> "Frame":

@@ -6,7 +6,7 @@ from typing import cast
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from operators.base import Models
+from operators.base import ModelAccess
 from transforms.apply_step import apply_step
 from transforms.frame import Frame
 from transforms.frame_coder import register_frame_coder
@@ -14,7 +14,7 @@ from transforms.step import Step
 
 register_frame_coder()
 
-ModelsFactory = Callable[[], Models]
+ModelsFactory = Callable[[], ModelAccess]
 """Opens the models on the worker; picklable, called once per worker process."""
 
 
@@ -25,7 +25,7 @@ class _RunStepFn(beam.DoFn):
         super().__init__()
         self._step = step
         self._open_models = models
-        self._models: Models | None = None
+        self._models: ModelAccess | None = None
 
     def setup(self) -> None:
         self._models = self._open_models()

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from jobs.batch.committer import Committer
 from jobs.batch.input_ledger import InputLedger
+from jobs.batch.llm_actors import LlmActors
 from jobs.batch.models import embedder_counts, start_embedders
 from jobs.batch.progress import Progress
 from jobs.batch.ray_session import ray_session
@@ -20,7 +21,10 @@ from jobs.batch.state import WarehouseState, load_state
 from jobs.batch.workers import SliceReport, SliceWorker, WorkerSetup, start_workers
 from jobs.erasure_marks import without_erased
 from jobs.errors import EngineError, TooMuchBadInputError
+from jobs.llm_gateways import NO_LIMITS, Limits
 from operators.embedding.model_id import MODEL_ID
+from operators.llm.engines.base import EngineDownError
+from operators.llm.errors import BudgetReachedError, ModelUnavailableError
 from pipelines.plan import Plan
 from transforms.sources.files import InputFile
 from transforms.warehouse.commit import insert_new
@@ -38,6 +42,7 @@ class BuildRequest:
         address: Ray cluster to run on; None starts a local Ray.
         commit_bytes: commit once so much is finished.
         worker: what builds the slices.
+        limits: what language models may cost.
     """
 
     plan: Plan
@@ -48,16 +53,24 @@ class BuildRequest:
     max_bad: int | None = None
     commit_bytes: int = 64 * 1024 * 1024
     worker: type[SliceWorker] = SliceWorker
+    limits: Limits = NO_LIMITS
 
 
 @dataclass
 class BuildReport:
-    """What a run did, for people and for `runs.counters`."""
+    """What a run did, for people and for `runs.counters`.
+
+    Attributes:
+        stopped: why it ended before everything was built: a budget was used up.
+        spent: calls, tokens and cost of language models.
+    """
 
     counters: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
     slices: int = 0
     commits: int = 0
     skipped: bool = False
+    stopped: str | None = None
+    spent: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def add(self, counters: Mapping[str, Mapping[str, int]]) -> None:
         """Add the counts of a slice."""
@@ -71,6 +84,8 @@ class BuildReport:
             "slices": self.slices,
             "commits": self.commits,
             "skipped": self.skipped,
+            "stopped": self.stopped,
+            "spent": dict(self.spent),
         }
 
 
@@ -125,16 +140,20 @@ def _build_on_ray(
     *,
     complete: bool,
 ) -> None:
-    journal = committer.warehouse.path / JOURNAL_DIR / MODEL_ID
-    embedders = start_embedders(request.plan.runtime.embedders or request.workers, journal)
+    journal = committer.warehouse.path / JOURNAL_DIR
+    count = request.plan.runtime.embedders or request.workers
+    embedders = start_embedders(count, journal / MODEL_ID)
+    llms = LlmActors(request.plan, journal, request.limits)
     setup = WorkerSetup(
         request.plan,
         None if state.empty else committer.warehouse.path,
         state.tombstones,
         state.open_failures,
+        llms.name,
     )
     workers = start_workers(request.workers, setup, list(embedders), request.worker)
-    ray.get([actor.ready.remote() for actor in (*embedders.values(), *workers)])
+    actors = [actor.ready.remote() for actor in (*embedders.values(), *workers)]
+    _await_ready([*actors, *llms.starting()])
     progress.started()
     read = read_partitions(request.files, request.options, workers, request.max_bad)
     _record_read(read, committer, state.tombstones)
@@ -146,11 +165,23 @@ def _build_on_ray(
     progress.total(sum(s.messages for s in slices), sum(s.chars for s in slices))
     _build_slices(slices, workers, committer, progress)
     committer.report.add({"model_calls": embedder_counts(embedders)})
-    if complete:
+    committer.report.spent = llms.spent()
+    if committer.report.stopped:
+        committer.stop()
+    elif complete:
         committer.finish(ledger.rows(read.bad))
     else:
         committer.commit(done=False)
     progress.finished()
+
+
+def _await_ready(starting: Sequence[Any]) -> None:
+    try:
+        ray.get(list(starting))
+    except RayTaskError as error:
+        if isinstance(error.cause, EngineDownError | ModelUnavailableError):
+            raise EngineError(f"a language model does not start: {error.cause}") from error
+        raise
 
 
 def _record_read(read: Partitioned, committer: Committer, erased: frozenset[str]) -> None:
@@ -172,14 +203,16 @@ def _build_slices(
 ) -> None:
     """Every worker has one slice at a time; finished change sets are committed meanwhile.
 
+    Once a budget is used up no slice is handed out any more; those under way end, either way.
+
     Nothing is queued behind a busy worker, and while a commit is written no other slice is
     handed out: that is the back-pressure which bounds the object store.
     """
     waiting = list(reversed(slices))
     idle = list(workers)
     running: dict[Any, tuple[Any, Any]] = {}
-    while waiting or running:
-        while waiting and idle:
+    while running or (waiting and not committer.report.stopped):
+        while waiting and idle and not committer.report.stopped:
             worker = idle.pop()
             piece = waiting.pop()
             report, changes = worker.build.options(num_returns=2).remote(
@@ -199,6 +232,13 @@ def _take(ref: Any, changes: Any, committer: Committer, progress: Progress) -> N
     try:
         report: SliceReport = ray.get(ref)
         committer.add(ray.get(changes))
+    except RayTaskError as error:
+        if isinstance(error.cause, BudgetReachedError):
+            committer.report.stopped = str(error.cause)
+            return
+        if isinstance(error.cause, ModelUnavailableError):
+            raise EngineError(str(error.cause)) from error
+        raise EngineError(f"a slice could not be built: {error}") from error
     except RayError as error:
         raise EngineError(f"a slice could not be built: {error}") from error
     committer.report.add(report.counters)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from jobs.run_record import DONE, RUNNING, RunRecord
+from jobs.run_record import DONE, RUNNING, STOPPED, RunRecord
 from transforms.diff import merged
 from transforms.warehouse.commit import ChangeSet, commit, upsert
 from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
@@ -45,11 +45,13 @@ class Committer:
         if size >= self._request.commit_bytes or waited >= interval:
             self.commit(done=False)
 
-    def commit(self, *, done: bool, ledger: pa.Table | None = None) -> None:
+    def commit(
+        self, *, done: bool, ledger: pa.Table | None = None, status: str | None = None
+    ) -> None:
         """One transaction: all pending changes, the run's row and, at the end, the input ledger."""
         self.report.commits += 1
         number = self.report.commits
-        status = DONE if done else RUNNING
+        status = status or (DONE if done else RUNNING)
         bookkeeping = [upsert("runs", self._record.row(status, self.report.to_json()))]
         if ledger is not None and ledger.num_rows:
             bookkeeping.append(upsert("offsets", ledger))
@@ -58,6 +60,13 @@ class Committer:
         print(f"commit {number}: snapshot {snapshot}", file=sys.stderr, flush=True)
         self._pending.clear()
         self._last_commit = time.monotonic()
+
+    def stop(self) -> None:
+        """The last commit of a run that a budget ended.
+
+        What it was answered and could not commit stays in the journal, for the run that goes on.
+        """
+        self.commit(done=False, status=STOPPED)
 
     def finish(self, ledger: pa.Table) -> None:
         """The last commit; what the journal holds is recorded then, so it goes."""

@@ -10,14 +10,17 @@ import numpy as np
 import ray
 from ray.exceptions import RayActorError
 
+from jobs.batch.llm_actors import ask_gateway
 from jobs.local_models import require_model
 from operators.base import Vectors
 from operators.embedding.host import REMEMBERED, EmbedderHost
 from operators.embedding.minilm import MiniLm
 from operators.embedding.model_id import DIMENSION
 from operators.embedding.tokens import MiniLmTokens
+from operators.llm.call import Answer, Request
+from operators.llm.errors import ModelUnavailableError
+from operators.llm.spec import AnyLlm
 from schemas.ids import content_hash
-from transforms.apply_step import ModelUnavailableError
 
 _TEXTS_PER_CALL = 64
 """Texts per actor call: long enough to hide its 0.5 ms, short enough to share actors fairly."""
@@ -33,8 +36,9 @@ class ActorModels:
     Actors are given by name: a handle would tie a restarted caller to its first arguments.
     """
 
-    def __init__(self, embedders: Sequence[str]) -> None:
+    def __init__(self, embedders: Sequence[str], gateway: str | None = None) -> None:
         self._embedders = [ray.get_actor(name) for name in embedders]
+        self._gateway = ray.get_actor(gateway) if gateway else None
         self._tokens: MiniLmTokens | None = None
 
     def embed(self, texts: Sequence[str], model_id: str) -> Vectors:
@@ -63,6 +67,12 @@ class ActorModels:
         if self._tokens is None:
             self._tokens = MiniLmTokens()
         return self._tokens.counts(texts)
+
+    def generate(self, llm: AnyLlm, requests: Sequence[Request]) -> Sequence[Answer]:
+        """Answers of a language model, all in flight together."""
+        if self._gateway is None:
+            raise ModelUnavailableError("this job has started no gateway to a language model")
+        return ask_gateway(self._gateway, llm, requests)
 
     def _shards(self, texts: Sequence[str]) -> list[tuple[int, list[int]]]:
         """(actor, rows) per call, calls to the actors interleaved."""

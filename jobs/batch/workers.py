@@ -14,6 +14,8 @@ from ray import ObjectRef
 from jobs.batch.models import CPU_SHARE, ActorModels
 from jobs.batch.reading import ReadOptions, read_and_split
 from operators.base import Vectors
+from operators.llm.call import Answer, Request
+from operators.llm.spec import AnyLlm
 from operators.parse.jsonl import parse_jsonl
 from pipelines.plan import Plan
 from schemas.tables import TABLES
@@ -39,12 +41,14 @@ class WorkerSetup:
         warehouse: folder to read recorded rows from; None when it holds none yet.
         tombstones: ids of erased messages.
         open_failures: dead letters of operators that failed in earlier runs.
+        gateway: name of the actor that reaches language models; None for a plan without.
     """
 
     plan: Plan
     warehouse: Path | None
     tombstones: frozenset[str]
     open_failures: frozenset[str]
+    gateway: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,9 @@ class _NoModels:
         del model_id
         return [1] * len(texts)
 
+    def generate(self, llm: AnyLlm, requests: Sequence[Request]) -> Sequence[Answer]:
+        return [Answer(request.call_id(llm), "predicted", "") for request in requests]
+
 
 class SliceWorker:
     """Ray actor body: builds slices one after the other."""
@@ -108,7 +115,7 @@ class SliceWorker:
 
         self._build_slice = build_slice
         self._setup = setup
-        self._models = ActorModels(embedders)
+        self._models = ActorModels(embedders, setup.gateway)
         self._recorded = _Recorded(setup.warehouse) if setup.warehouse else None
         self._warm_up()
 

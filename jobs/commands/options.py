@@ -25,5 +25,24 @@ WorkersOption = Annotated[
 AddressOption = Annotated[
     str | None, typer.Option("--address", help="Ray cluster; default: a local Ray.")
 ]
+LlmUrlOption = Annotated[
+    str | None,
+    typer.Option("--llm-url", help="Ask this OpenAI-compatible endpoint (http://HOST:PORT/v1)."),
+]
+LlmModelOption = Annotated[
+    str | None, typer.Option("--llm-model", help="Name of the model at --llm-url.")
+]
+LlmKeyOption = Annotated[
+    str | None,
+    typer.Option("--llm-key-env", help="Environment variable with the key for --llm-url."),
+]
+MaxTokensOption = Annotated[
+    int | None,
+    typer.Option("--max-tokens", min=0, help="Stop when the language model has used so many."),
+]
+MaxCostOption = Annotated[
+    float | None,
+    typer.Option("--max-cost", min=0, help="Stop once it has cost so many US dollars (`price`)."),
+]
 
 DEFAULT_WAREHOUSE = Path("memory")

@@ -6,14 +6,20 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from jobs.commands.options import JsonOption, PipelineArg
+from jobs.commands.load_plan import load_plan
+from jobs.commands.options import (
+    JsonOption,
+    LlmKeyOption,
+    LlmModelOption,
+    LlmUrlOption,
+    PipelineArg,
+)
 from jobs.explain import explain as explain_plan
 from jobs.validate import schema_text
 from jobs.validate import validate as validate_pipeline
 from operators.parse.base import ParseLimits
 from pipelines.estimate import Sample
 from pipelines.plan import Plan
-from pipelines.plan import plan as load_plan
 from pipelines.sampling import sample_input
 from transforms.sources.files import expand_inputs
 
@@ -55,12 +61,15 @@ def explain(
     format_name: Annotated[
         str | None, typer.Option("--format", help="Format of the input.")
     ] = None,
+    llm_url: LlmUrlOption = None,
+    llm_model: LlmModelOption = None,
+    llm_key_env: LlmKeyOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Show the plan: steps, tables, where each runs, expected calls, what would be recomputed."""
     from jobs.warehouse_stats import open_stats  # noqa: PLC0415 - DuckDB, only where asked for
 
-    plan = load_plan(pipeline)
+    plan = load_plan(pipeline, llm_url, llm_model, llm_key_env)
     sample = _sample(plan, input_path, format_name or plan.input.format) if input_path else None
     if warehouse is None:
         explanation = explain_plan(plan, sample)

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +14,16 @@ import orjson
 import typer
 
 from jobs.batch.ray_environment import prepare_ray_environment
+from jobs.commands.load_plan import load_plan
 from jobs.commands.options import (
     DEFAULT_WAREHOUSE,
     AddressOption,
     JsonOption,
+    LlmKeyOption,
+    LlmModelOption,
+    LlmUrlOption,
+    MaxCostOption,
+    MaxTokensOption,
     PipelineArg,
     WarehouseOption,
     WorkersOption,
@@ -25,7 +31,6 @@ from jobs.commands.options import (
 from jobs.errors import UsageError
 from operators.parse.base import AdapterOptions, ParseLimits
 from pipelines.plan import Plan
-from pipelines.plan import plan as load_plan
 from transforms.sources.files import expand_inputs
 
 MEBIBYTE = 1024 * 1024
@@ -58,11 +63,16 @@ def run(
     commit_mib: Annotated[
         float, typer.Option("--commit-mib", min=0, help="Commit after so many MiB of results.")
     ] = 64.0,
+    llm_url: LlmUrlOption = None,
+    llm_model: LlmModelOption = None,
+    llm_key_env: LlmKeyOption = None,
+    max_tokens: MaxTokensOption = None,
+    max_cost: MaxCostOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Build memory in batch; safe to run again: only what is new or changed is computed."""
-    plan = load_plan(pipeline)
+    plan = load_plan(pipeline, llm_url, llm_model, llm_key_env)
     adapter = _adapter_options(start_time)
     with _spooled(input_path) as path:
         source_format = format_name or plan.input.format
@@ -72,6 +82,7 @@ def run(
         from jobs.batch.build import BuildRequest, build  # noqa: PLC0415
         from jobs.batch.progress import Progress  # noqa: PLC0415
         from jobs.batch.reading import ReadOptions  # noqa: PLC0415
+        from jobs.llm_gateways import Limits  # noqa: PLC0415
         from transforms.warehouse.connection import open_warehouse  # noqa: PLC0415
 
         request = BuildRequest(
@@ -82,6 +93,7 @@ def run(
             address,
             max_bad,
             int(commit_mib * MEBIBYTE),
+            limits=Limits(max_tokens, max_cost),
         )
         with open_warehouse(warehouse) as opened:
             report = build(opened, request, Progress(quiet=quiet))
@@ -91,6 +103,8 @@ def run(
         print("nothing to do: this input has been read to its end under this pipeline")
     else:
         print(_summary(report.to_json()["counters"]))
+        for line in llm_summary(report.spent, report.stopped):
+            print(line)
 
 
 def _summary(counters: dict[str, dict[str, int]]) -> str:
@@ -103,6 +117,23 @@ def _summary(counters: dict[str, dict[str, int]]) -> str:
         if "computed" in counts:
             parts.append(f"{step}: {counts['computed']:,} computed, {counts['kept']:,} kept")
     return "\n".join(parts)
+
+
+def llm_summary(spent: Mapping[str, float], stopped: str | None) -> list[str]:
+    """What language models did and cost, and whether a budget ended the run."""
+    lines: list[str] = []
+    if spent:
+        shared = spent.get("shared", 0) + spent.get("journaled", 0)
+        lines.append(
+            f"language model: {spent.get('calls', 0):,.0f} calls, "
+            f"{spent.get('tokens_in', 0):,.0f} tokens sent "
+            f"({spent.get('cached_tokens', 0):,.0f} cached), "
+            f"{spent.get('tokens_out', 0):,.0f} received, ${spent.get('cost', 0):.4f}; "
+            f"{shared:,.0f} answered without a call"
+        )
+    if stopped:
+        lines.append(f"stopped: {stopped}")
+    return lines
 
 
 def _limits(plan: Plan) -> ParseLimits:

@@ -10,17 +10,22 @@ import orjson
 import typer
 
 from jobs.batch.ray_environment import prepare_ray_environment
+from jobs.commands.load_plan import load_plan
 from jobs.commands.options import (
     DEFAULT_WAREHOUSE,
     AddressOption,
     JsonOption,
+    LlmKeyOption,
+    LlmModelOption,
+    LlmUrlOption,
+    MaxCostOption,
+    MaxTokensOption,
     PipelineArg,
     WarehouseOption,
     WorkersOption,
 )
 from jobs.errors import UsageError
 from pipelines.plan import Plan
-from pipelines.plan import plan as load_plan
 
 if TYPE_CHECKING:
     from jobs.stream.stream import Stream
@@ -59,15 +64,21 @@ def stream(
     verbose: Annotated[
         bool, typer.Option("--verbose", help="A line on stderr around every commit.")
     ] = False,
+    llm_url: LlmUrlOption = None,
+    llm_model: LlmModelOption = None,
+    llm_key_env: LlmKeyOption = None,
+    max_tokens: MaxTokensOption = None,
+    max_cost: MaxCostOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Build memory from live logs; resumes where it stopped. SIGTERM drains and commits."""
-    plan = load_plan(pipeline)
+    plan = load_plan(pipeline, llm_url, llm_model, llm_key_env)
     _check_format(plan)
     prepare_ray_environment(address)
     # Ray, Beam, DuckDB and the models take seconds to import: after what can be wrong above.
     from jobs.batch.ray_session import ray_session  # noqa: PLC0415
+    from jobs.llm_gateways import Limits  # noqa: PLC0415
     from jobs.stream.metrics import serve_metrics  # noqa: PLC0415
     from jobs.stream.pulse import Pulse  # noqa: PLC0415
     from jobs.stream.report import StreamReport  # noqa: PLC0415
@@ -87,7 +98,8 @@ def stream(
         report = StreamReport()
         metrics = serve_metrics(metrics_port) if metrics_port is not None else None
         pulse = Pulse(opened.path, report, metrics, quiet=quiet)
-        request = StreamRequest(plan, sources, count, until_idle, verbose)
+        limits = Limits(max_tokens, max_cost)
+        request = StreamRequest(plan, sources, count, until_idle, verbose, limits)
         running = Stream(opened, request, report, pulse)
         running.resume()
         stack.enter_context(ray_session(address, count))
@@ -95,6 +107,8 @@ def stream(
             running.run()
     if json_output:
         print(orjson.dumps(report.to_json(), option=orjson.OPT_SORT_KEYS).decode())
+    elif report.stopped:
+        print(f"stopped: {report.stopped}")
 
 
 def _check_format(plan: Plan) -> None:

@@ -4,13 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
+from jobs.batch.llm_actors import LlmActors
 from jobs.batch.models import embedder_counts, start_embedders
 from jobs.batch.workers import WorkerSetup, start_workers
 from jobs.errors import EngineError
+from jobs.llm_gateways import NO_LIMITS, Limits
 from jobs.stream.workers import Known, Piece, StreamWorker
 from operators.embedding.model_id import MODEL_ID
+from operators.llm.errors import BudgetReachedError
 from pipelines.plan import Plan
 from transforms.diff import ChangeSet
 from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
@@ -46,6 +49,10 @@ class Builders(Protocol):
         """Model calls answered and remembered, for the report."""
         ...
 
+    def spent(self) -> Mapping[str, float]:
+        """Calls, tokens and cost of language models, for the report."""
+        ...
+
     def start(self, builder: int, piece: Piece) -> None:
         """Hand a piece to an idle one."""
         ...
@@ -56,13 +63,23 @@ class Builders(Protocol):
 
 
 class RayBuilders:
-    """Stream workers and the embedders behind them, as Ray actors."""
+    """Stream workers, with the embedders and language models behind them, as Ray actors."""
 
-    def __init__(self, warehouse: Warehouse, plan: Plan, workers: int, known: Known) -> None:
-        journal = warehouse.path / JOURNAL_DIR / MODEL_ID
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        plan: Plan,
+        workers: int,
+        known: Known,
+        limits: Limits = NO_LIMITS,
+    ) -> None:
+        journal = warehouse.path / JOURNAL_DIR
         embedders = plan.runtime.embedders or workers
-        self._embedders = start_embedders(embedders, journal, _REMEMBERED)
-        setup = WorkerSetup(plan, warehouse.path, known.tombstones, known.open_failures)
+        self._embedders = start_embedders(embedders, journal / MODEL_ID, _REMEMBERED)
+        self._llms = LlmActors(plan, journal, limits)
+        setup = WorkerSetup(
+            plan, warehouse.path, known.tombstones, known.open_failures, self._llms.name
+        )
         self._workers = start_workers(workers, setup, list(self._embedders), StreamWorker)
         self._idle = set(range(len(self._workers)))
         self._running: dict[Any, tuple[int, Any, Piece]] = {}
@@ -75,7 +92,8 @@ class RayBuilders:
             EngineError: one does not start.
         """
         try:
-            ray.get([a.ready.remote() for a in (*self._embedders.values(), *self._workers)])
+            actors = [*self._embedders.values(), *self._workers]
+            ray.get([*(actor.ready.remote() for actor in actors), *self._llms.starting()])
         except RayError as error:
             raise EngineError(f"the stream's workers do not start: {error}") from error
 
@@ -97,6 +115,10 @@ class RayBuilders:
         """Texts the embedders computed and texts they remembered."""
         return embedder_counts(self._embedders)
 
+    def spent(self) -> Mapping[str, float]:
+        """Calls, tokens and cost of language models."""
+        return self._llms.spent()
+
     def start(self, builder: int, piece: Piece) -> None:
         """Hand a piece to an idle worker."""
         self._idle.remove(builder)
@@ -109,6 +131,7 @@ class RayBuilders:
 
         Raises:
             EngineError: a piece cannot be built.
+            BudgetReachedError: nor this one, until there is another budget.
         """
         if not self._running:
             return
@@ -121,6 +144,9 @@ class RayBuilders:
                 counters: Counters = ray.get(ref)
                 built: tuple[ChangeSet, ...] = ray.get(changes)
             except RayError as error:
+                if isinstance(error, RayTaskError) and isinstance(error.cause, BudgetReachedError):
+                    self._idle.add(builder)
+                    raise BudgetReachedError(str(error.cause)) from None
                 raise EngineError(f"new messages could not be built: {error}") from error
             self._idle.add(builder)
             yield piece, counters, built

@@ -22,6 +22,8 @@ class StreamReport:
     commits: int = 0
     messages: int = 0
     last_commit: float | None = None
+    stopped: str | None = None
+    spent: Mapping[str, float] = field(default_factory=dict[str, float])
     _commit_seconds: deque[tuple[float, float]] = field(
         default_factory=lambda: deque[tuple[float, float]](maxlen=_SAMPLES)
     )
@@ -74,6 +76,8 @@ class StreamReport:
             "counters": {step: dict(sorted(c.items())) for step, c in self.counters.items()},
             "commits": self.commits,
             "messages": self.messages,
+            "stopped": self.stopped,
+            "spent": dict(self.spent),
         }
 
 

@@ -1,12 +1,14 @@
 """`memoryflow stream`: brings a warehouse up to date with live logs, for as long as they live."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from jobs.batch.state import load_state
-from jobs.run_record import DONE, RunRecord
+from jobs.llm_gateways import NO_LIMITS, Limits
+from jobs.run_record import DONE, STOPPED, RunRecord
 from jobs.stream.builders import Builders, RayBuilders
 from jobs.stream.committer import StreamCommitter, committed_marks
 from jobs.stream.delivery import Delivery
@@ -17,6 +19,7 @@ from jobs.stream.pulse import Pulse, Standing
 from jobs.stream.report import StreamReport
 from jobs.stream.scheduler import Scheduler
 from jobs.stream.workers import Known
+from operators.llm.errors import BudgetReachedError
 from operators.parse.base import ParseLimits
 from pipelines.plan import Plan
 from pipelines.streaming import windowing_of
@@ -54,6 +57,7 @@ class StreamRequest:
         until_idle: end once the sources have been quiet for so many seconds and everything
             is built, with all sessions closed; None goes on for ever.
         verbose: a line on stderr around every commit.
+        limits: what language models may cost.
     """
 
     plan: Plan
@@ -61,6 +65,7 @@ class StreamRequest:
     workers: int
     until_idle: float | None = None
     verbose: bool = False
+    limits: Limits = NO_LIMITS
 
 
 class _StoppedWaitingError(Exception):
@@ -88,7 +93,7 @@ class Stream:
         request: StreamRequest,
         report: StreamReport,
         pulse: Pulse,
-        builders: Callable[[Warehouse, Plan, int, Known], Builders] = RayBuilders,
+        builders: Callable[[Warehouse, Plan, int, Known, Limits], Builders] = RayBuilders,
     ) -> None:
         self._start_builders = builders
         self._warehouse = warehouse
@@ -128,7 +133,11 @@ class Stream:
         """
         self._known = self._load_known()
         self._builders = self._start_builders(
-            self._warehouse, self._request.plan, self._request.workers, self._known
+            self._warehouse,
+            self._request.plan,
+            self._request.workers,
+            self._known,
+            self._request.limits,
         )
         runner = open_live_runner(self._spec.runner, self._windowing)
         try:
@@ -139,6 +148,8 @@ class Stream:
             self._pulse.started()
             self._loop(runner)
             self._end(runner)
+        except BudgetReachedError as reached:
+            self._end_by_budget(str(reached))
         except _StoppedWaitingError:
             self._pulse.ended(self._standing())  # All that was built had been committed.
         except BaseException:
@@ -359,8 +370,19 @@ class Stream:
             self._build_all(lambda: True)
         self._settle()
         self._report.add({"model_calls": self._builders.counts()})
+        self._report.spent = self._builders.spent()
         self._commit(status=DONE if self._scheduler.empty else None)
         self._housekeeper.drop_journal()
+        self._pulse.ended(self._standing())
+
+    def _end_by_budget(self, reason: str) -> None:
+        """Commit what has been built; the rest is read again by the stream that goes on."""
+        self._report.stopped = reason
+        while self._builders.busy:
+            with contextlib.suppress(BudgetReachedError):
+                self._take_built(_WAIT_SECONDS)
+        self._report.spent = self._builders.spent()
+        self._commit(status=STOPPED)
         self._pulse.ended(self._standing())
 
     def _drain(self, runner: LiveRunner) -> None:
