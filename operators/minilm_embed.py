@@ -90,16 +90,21 @@ class MiniLmEmbed(Operator, frozen=True):
             {
                 "tenant": [key[0] for key in texts],
                 "conversation_id": [key[1] for key in texts],
+                "session_id": [""] * rows,
                 "artifact_id": [ids[name] for name in hashes],
                 "step": [self.operator] * rows,
                 "fingerprint": [fingerprint] * rows,
                 "model_id": [MODEL_ID] * rows,
+                "prompt": [""] * rows,
                 "input_hash": hashes,
+                "status": ["ok"] * rows,
                 "output": [None] * rows,  # the vector is in `embeddings`
                 "output_hash": [outputs[name] for name in hashes],
                 "tokens_in": [tokens[name] for name in hashes],
                 "tokens_out": [0] * rows,
+                "cached_tokens": [None] * rows,
                 "latency_ms": [None] * rows,
+                "cost": [None] * rows,
             },
         )
 

@@ -1,6 +1,6 @@
 """Statements that say the same again: exact and near duplicates of a conversation."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -9,9 +9,13 @@ from pydantic import Field
 
 from operators.base import Key, Models, Operator, StepResult, Tables, Vectors
 from operators.frames import FACT_ORDER, SCOPE, from_rows, groups, need, replace, values
-from operators.periods import value_periods
-from operators.statements import exact_form, guard, shared_words
+from operators.periods import Period, value_periods
+from operators.repeats import exact_repeats, voice
+from operators.statements import guard, shared_words
 from operators.vectors import TextVectors, exact_dots
+from operators.verdicts.recorded import TABLE as VERDICTS
+from operators.verdicts.recorded import recorded_verdicts
+from operators.verdicts.sameness import Sameness, times_apart
 from schemas.ids import content_id
 
 _BLOCK = 512
@@ -28,7 +32,7 @@ class _Verdict:
 
     canonical: int
     score: float
-    method: Literal["exact", "cosine"]
+    method: Literal["exact", "cosine", "model"]
 
 
 class NearDuplicates(Operator, frozen=True):
@@ -46,9 +50,15 @@ class NearDuplicates(Operator, frozen=True):
     Scores are summed in a fixed order in float64 and rounded to four digits before anything
     is decided; ties go to the earlier fact. The result is a function of the set of facts.
 
-    Input: `facts`, `embeddings` (by hash of the text).
+    With `judge: verdicts` a model has the word on the pairs that it was asked about: what it
+    calls the same is a duplicate of the earliest such fact, unless that cannot be (see
+    `Sameness`); what it calls anything else is none, whatever the cosine. All other pairs,
+    exact repetitions among them, are judged as above.
+
+    Input: `facts`, `embeddings` (by hash of the text); `verdicts` with `judge: verdicts`.
     Output: `facts.status`, `facts.canonical_id`; `links` of type `same` from the duplicate
-    to its canonical fact, method `exact` (score 1) or `cosine`.
+    to its canonical fact, method `exact` (score 1), `cosine` or `model` (the cosine of the
+    pair that was judged).
     Errors: `ValueError` for a fact whose text has no vector, or vectors of two models.
     Cost: none. Deterministic.
 
@@ -58,6 +68,7 @@ class NearDuplicates(Operator, frozen=True):
             vectors though they say different things.
         neighbours: how many of its nearest earlier canonical facts a fact is judged against.
         exact: whether equal normalised texts are duplicates whatever their vectors.
+        judge: `rules`, or `verdicts` to go by what a model said of the pairs.
     """
 
     operator: Literal["near_duplicates"] = "near_duplicates"
@@ -65,30 +76,42 @@ class NearDuplicates(Operator, frozen=True):
     overlap: float = Field(default=0.6, ge=0, le=1)
     neighbours: int = Field(default=8, ge=1)
     exact: bool = True
+    judge: Literal["rules", "verdicts"] = "rules"
 
-    READS: ClassVar[tuple[str, ...]] = ("facts", "embeddings")
+    READS: ClassVar[tuple[str, ...]] = ("facts", "embeddings", VERDICTS)
     WRITES: ClassVar[tuple[str, ...]] = ("facts.status", "facts.canonical_id", "links")
     KEY: ClassVar[Key] = Key.CONVERSATION
+
+    def reads(self) -> tuple[str, ...]:
+        """Verdicts only where they judge."""
+        return self.READS if self.judge == "verdicts" else self.READS[:-1]
 
     def run(self, tables: Tables, models: Models) -> StepResult:
         """Judge all conversations of the call."""
         del models
+        said = recorded_verdicts(tables, self.operator) if self.judge == "verdicts" else {}
         table = need(tables, "facts", self.operator)
         column = {name: values(table, name) for name in _COLUMNS}
         vectors = TextVectors(need(tables, "embeddings", self.operator))
         status = ["active"] * table.num_rows
         canonical: list[str | None] = [None] * table.num_rows
         links: list[dict[str, Any]] = []
+        refused = 0
         for scope, rows in groups(table, SCOPE, FACT_ORDER).items():
-            for row, verdict in self._judge(scope, rows, column, vectors).items():
+            periods = value_periods(rows, column["subject"], column["attribute"], column["value"])
+            told = Sameness.of(rows, column, periods, said.get(scope, {}))
+            for row, verdict in self._judge(scope, rows, column, periods, vectors, told).items():
                 target = column["fact_id"][verdict.canonical]
                 status[row], canonical[row] = "duplicate", target
                 links.append(_link(scope, column["fact_id"][row], target, verdict))
+            refused += told.refused
         out = {
             "facts": replace("facts", table, {"status": status, "canonical_id": canonical}),
             "links": from_rows("links", links),
         }
         counters = {"in": table.num_rows, "out": table.num_rows, "duplicates": len(links)}
+        if self.judge == "verdicts":
+            counters["same_refused"] = refused
         return StepResult(out, counters)
 
     def _judge(
@@ -96,37 +119,29 @@ class NearDuplicates(Operator, frozen=True):
         scope: tuple[Any, ...],
         rows: list[int],
         column: dict[str, list[Any]],
+        periods: Mapping[int, Period],
         vectors: TextVectors,
+        told: Sameness,
     ) -> dict[int, _Verdict]:
-        periods = value_periods(rows, column["subject"], column["attribute"], column["value"])
-        repeats: dict[int, int] = {}
-        first: dict[Hashable, int] = {}
+        repeats = exact_repeats(rows, column, periods) if self.exact else {}
+        new = [row for row in rows if repeats.get(row, row) == row]
         comparable: dict[Hashable, list[int]] = {}
-        for row in rows:
-            said = (column["speaker"][row], column["attribute"][row], periods.get(row))
-            text = column["text"][row]
-            if self.exact:
-                times = (column["occurred_start"][row], column["occurred_end"][row])
-                repeats[row] = first.setdefault((said, times, exact_form(text)), row)
-                if repeats[row] != row:
-                    continue
-            value = (column["value"][row] or "").casefold()
-            comparable.setdefault((said, value, guard(text, column["entities"][row])), []).append(
-                row
-            )
+        for row in new:
+            if row not in told.same:
+                value = (column["value"][row] or "").casefold()
+                guarded = guard(column["text"][row], column["entities"][row])
+                key = (voice(row, column, periods), value, guarded)
+                comparable.setdefault(key, []).append(row)
         verdicts: dict[int, _Verdict] = {}
         for members in comparable.values():
             texts = [column["text"][row] for row in members]
             found = vectors.get(scope, texts) if len(members) > 1 else vectors.check(scope, texts)
             if found is not None:
-                verdicts |= self._near(members, found, column)
-        for row, earlier in repeats.items():
-            if earlier != row:
-                verdicts[row] = verdicts.get(earlier) or _Verdict(earlier, 1.0, "exact")
-        return verdicts
+                verdicts |= self._near(members, found, column, told)
+        return _followed(rows, repeats, told, verdicts)
 
     def _near(
-        self, rows: list[int], vectors: Vectors, column: dict[str, list[Any]]
+        self, rows: list[int], vectors: Vectors, column: dict[str, list[Any]], told: Sameness
     ) -> dict[int, _Verdict]:
         """Compare comparable rows, given in event order; `vectors` has a row for each."""
         verdicts: dict[int, _Verdict] = {}
@@ -141,6 +156,8 @@ class NearDuplicates(Operator, frozen=True):
                 at = start + offset
                 near = [canonical[i] for i in np.flatnonzero(before[offset])]
                 near += [i for i in canonical[known:] if within[offset, i - start]]
+                if told.apart:
+                    near = [i for i in near if (rows[at], rows[i]) not in told.apart]
                 verdict = self._best(at, near, rows, vectors, column) if near else None
                 if verdict is None:
                     canonical.append(at)
@@ -173,13 +190,31 @@ class NearDuplicates(Operator, frozen=True):
 
 
 def _times_agree(row: int, other: int, column: dict[str, list[Any]]) -> bool:
-    start, end = column["occurred_start"], column["occurred_end"]
+    start = column["occurred_start"]
     if start[row] is None or start[other] is None:
         return start[row] is None and start[other] is None
-    if start[row] == start[other]:
-        return True
-    early, late = sorted((row, other), key=lambda which: start[which])
-    return end[early] is not None and start[late] < end[early]
+    return not times_apart(row, other, column)
+
+
+def _followed(
+    rows: list[int], repeats: Mapping[int, int], told: Sameness, near: Mapping[int, _Verdict]
+) -> dict[int, _Verdict]:
+    """All verdicts by row, each on a canonical row: what repeats a duplicate goes where it does."""
+    verdicts = dict(near)
+    place = {row: at for at, row in enumerate(rows)}
+    for row in rows:
+        earlier = repeats.get(row, row)
+        if earlier != row:
+            verdicts[row] = verdicts.get(earlier) or _Verdict(earlier, 1.0, "exact")
+        elif row in told.same:
+            found = [
+                _Verdict(verdicts[same.row].canonical, same.score, "model")
+                if same.row in verdicts
+                else _Verdict(same.row, same.score, "model")
+                for same in told.same[row]
+            ]
+            verdicts[row] = min(found, key=lambda verdict: place[verdict.canonical])
+    return verdicts
 
 
 def _link(scope: tuple[Any, ...], source: str, target: str, verdict: _Verdict) -> dict[str, Any]:

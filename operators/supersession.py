@@ -1,17 +1,26 @@
 """Validity of facts: a new value of a single-valued attribute ends the one before."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from operators.base import Key, Models, Operator, StepResult, Tables
 from operators.frames import FACT_ORDER, SCOPE, from_rows, groups, need, replace, values
 from operators.periods import Period, value_periods
+from operators.verdicts.recorded import TABLE as VERDICTS
+from operators.verdicts.recorded import Verdicts, recorded_verdicts
+from operators.verdicts.replacement import COLUMNS, replacements
 from schemas.ids import content_id
 
-_METHOD = "functional_attribute"
-_COLUMNS = (
-    *(*SCOPE, "fact_id", "status", "event_time", "occurred_start"),
-    *("subject", "attribute", "value"),
-)
+_COLUMNS = (*SCOPE, *COLUMNS, "occurred_start")
+
+_Column = dict[str, list[Any]]
+
+
+class _Ending(NamedTuple):
+    """What ends the validity of a fact: a later row, and what says so."""
+
+    later: int
+    score: float
+    method: Literal["functional_attribute", "model"]
 
 
 class Supersession(Operator, frozen=True):
@@ -29,14 +38,24 @@ class Supersession(Operator, frozen=True):
     that lies in the past ("since 2019"), but not before any valid_from of the period before,
     so that no interval is negative. Order is by event time alone. Duplicates get none.
 
-    Input: `facts`. Output: `facts.status`, `facts.valid_from`, `facts.valid_to` (exclusive,
-    null while it holds), `facts.superseded_by`; `links` of type `supersedes` from the later
-    to the earlier fact. Errors: none. Cost: none. Deterministic.
+    With `judge: verdicts` a fact also ends where a model said that a later one `replaces` it,
+    unless that cannot be (see `replacements`; refused verdicts are counted). Of several ends
+    the first one counts.
+
+    Input: `facts`; `verdicts` with `judge: verdicts`. Output: `facts.status`,
+    `facts.valid_from`, `facts.valid_to` (exclusive, null while it holds),
+    `facts.superseded_by`; `links` of type `supersedes` from the later to the earlier fact,
+    method `functional_attribute` (score 1) or `model` (the cosine). Errors: none. Cost: none.
+    Deterministic.
+
+    Attributes:
+        judge: `rules`, or `verdicts` to go by what a model said of pairs as well.
     """
 
     operator: Literal["supersession"] = "supersession"
+    judge: Literal["rules", "verdicts"] = "rules"
 
-    READS: ClassVar[tuple[str, ...]] = ("facts",)
+    READS: ClassVar[tuple[str, ...]] = ("facts", VERDICTS)
     WRITES: ClassVar[tuple[str, ...]] = (
         "facts.status",
         "facts.valid_from",
@@ -46,9 +65,14 @@ class Supersession(Operator, frozen=True):
     )
     KEY: ClassVar[Key] = Key.CONVERSATION
 
+    def reads(self) -> tuple[str, ...]:
+        """Verdicts only where they judge."""
+        return self.READS if self.judge == "verdicts" else self.READS[:-1]
+
     def run(self, tables: Tables, models: Models) -> StepResult:
         """Fold all conversations of the call."""
         del models
+        said = recorded_verdicts(tables, self.operator) if self.judge == "verdicts" else {}
         table = need(tables, "facts", self.operator)
         column = {name: values(table, name) for name in _COLUMNS}
         kept = [status != "duplicate" for status in column["status"]]
@@ -60,15 +84,48 @@ class Supersession(Operator, frozen=True):
             "superseded_by": [None] * table.num_rows,
         }
         links: list[dict[str, Any]] = []
+        refused = 0
         for scope, rows in groups(table, SCOPE, FACT_ORDER).items():
             active = [row for row in rows if kept[row]]
-            periods = value_periods(active, column["subject"], column["attribute"], column["value"])
-            for chain in _chains(periods):
-                for former, later in _fold(chain, column, out):
-                    links.append(_link(scope, column["fact_id"][later], column["fact_id"][former]))
+            endings = _by_rule(active, column, out)
+            refused += _by_model(rows, column, out, said.get(scope, {}), endings)
+            for former, ending in endings.items():
+                out["status"][former] = "superseded"
+                out["superseded_by"][former] = column["fact_id"][ending.later]
+                links.append(_link(scope, former, ending, column))
         facts = replace("facts", table, out)
         counters = {"in": table.num_rows, "out": table.num_rows, "superseded": len(links)}
+        if self.judge == "verdicts":
+            counters["superseded_by_model"] = sum(link["method"] == "model" for link in links)
+            counters["replaces_refused"] = refused
         return StepResult({"facts": facts, "links": from_rows("links", links)}, counters)
+
+
+def _by_rule(active: list[int], column: _Column, out: _Column) -> dict[int, _Ending]:
+    """Fill in the validity of single-valued attributes; the endings by former row."""
+    periods = value_periods(active, column["subject"], column["attribute"], column["value"])
+    endings: dict[int, _Ending] = {}
+    for chain in _chains(periods):
+        for former, later in _fold(chain, column, out):
+            endings[former] = _Ending(later, 1.0, "functional_attribute")
+    return endings
+
+
+def _by_model(
+    rows: list[int], column: _Column, out: _Column, said: Verdicts, endings: dict[int, _Ending]
+) -> int:
+    """Add the endings by verdicts where no earlier one is known; return how many were refused."""
+    if not said:
+        return 0
+    found, refused = replacements(rows, column, said)
+    for former, later, score in found:
+        # A later value may have held since before: no interval is negative.
+        end = max(out["valid_from"][later], out["valid_from"][former])
+        known = out["valid_to"][former]
+        if known is None or end < known:
+            out["valid_to"][former] = end
+            endings[former] = _Ending(later, score, "model")
+    return refused
 
 
 def _chains(periods: dict[int, Period]) -> list[list[list[int]]]:
@@ -82,9 +139,7 @@ def _chains(periods: dict[int, Period]) -> list[list[list[int]]]:
     return list(chains.values())
 
 
-def _fold(
-    chain: list[list[int]], column: dict[str, list[Any]], out: dict[str, list[Any]]
-) -> list[tuple[int, int]]:
+def _fold(chain: list[list[int]], column: _Column, out: _Column) -> list[tuple[int, int]]:
     """Fill in the validity of one chain; return the pairs (former, later) of rows."""
     closed: list[tuple[int, int]] = []
     floor: int | None = None
@@ -98,22 +153,21 @@ def _fold(
             continue
         later = period[0]
         for former in chain[number - 1]:
-            out["status"][former] = "superseded"
             out["valid_to"][former] = out["valid_from"][later]
-            out["superseded_by"][former] = column["fact_id"][later]
             closed.append((former, later))
     return closed
 
 
-def _link(scope: tuple[Any, ...], later: str, former: str) -> dict[str, Any]:
+def _link(scope: tuple[Any, ...], former: int, ending: _Ending, column: _Column) -> dict[str, Any]:
+    source, target = column["fact_id"][ending.later], column["fact_id"][former]
     return {
         "tenant": scope[0],
         "conversation_id": scope[1],
-        "link_id": content_id("link", "supersedes", later, former),
+        "link_id": content_id("link", "supersedes", source, target),
         "type": "supersedes",
-        "source_id": later,
-        "target_id": former,
-        "score": 1.0,
-        "method": _METHOD,
+        "source_id": source,
+        "target_id": target,
+        "score": ending.score,
+        "method": ending.method,
         "step": "supersession",
     }

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from operators.base import Key, Models, Operator, StepResult, Tables
 from operators.episodes.keywords import BREAK, Phrases, best_terms, name_words, phrases
+from operators.episodes.sources import source_messages
 from operators.episodes.title import title
 from operators.frames import FACT_ORDER, SCOPE, from_rows, groups, need, values
 from operators.memtree.summary import ExtractiveSummarizer, Sentence
@@ -66,6 +67,7 @@ class ExtractiveEpisodes(Operator, frozen=True):
                     "episode_id": content_id("episode", *key),
                     "start_time": start,
                     "end_time": end,
+                    "made_by": "extractive",
                     **self._retold(rows, column, models),
                 }
             )
@@ -85,7 +87,7 @@ class ExtractiveEpisodes(Operator, frozen=True):
             "title": title(ranked, found[: self.title_topics], content, self.title_chars),
             "content": content,
             "keywords": found,
-            "source_message_ids": _sources(chosen, rows, column),
+            "source_message_ids": source_messages(chosen, rows, column),
         }
 
     def _content(
@@ -112,17 +114,3 @@ def _times(sessions: Any) -> dict[tuple[str, ...], tuple[int, int]]:
     names = (*SCOPE, "session_id", "start_time", "end_time")
     rows = zip(*(values(sessions, name) for name in names), strict=True)
     return {(tenant, conversation, key): (a, b) for tenant, conversation, key, a, b in rows}
-
-
-def _sources(chosen: list[int], rows: list[int], column: _Columns) -> list[str]:
-    """Messages of the chosen statements in event order.
-
-    One that has no statement of its own is a question that was answered: just before.
-    """
-    order = {column["message_id"][row]: place for place, row in enumerate(rows)}
-    places: dict[str, float] = {}
-    for row in chosen:
-        main = order[column["message_id"][row]]
-        for message_id in column["source_message_ids"][row]:
-            places.setdefault(message_id, order.get(message_id, main - 0.5))
-    return sorted(places, key=lambda message_id: (places[message_id], message_id))

@@ -19,6 +19,7 @@ from operators.extract.rows import (
     people_of_sessions,
 )
 from operators.extract.sentences import split_units
+from operators.extract.speakers import ROLES, called
 from operators.extract.statement import Context, Statement, last_question, make_statement
 from operators.extract.windows import Window, merge_units
 from operators.frames import need
@@ -26,10 +27,6 @@ from schemas.ids import content_id
 
 _DAY_MICROS = 86_400_000_000
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-_ROLES = {
-    "user": "User", "human": "User", "assistant": "Assistant", "ai": "Assistant",
-    "bot": "Assistant", "model": "Assistant", "chatgpt": "Assistant", "system": "System",
-}  # fmt: skip
 _SHORT_ANSWER_WORDS, _SHORT_ANSWER_CHARS = 4, 60
 _WORD = re.compile(r"\w+")
 
@@ -117,13 +114,13 @@ class RuleFacts(Operator, frozen=True):
         text, speaker = row["text"], row["speaker"]
         others = [p for p in people if p != speaker]
         # "you" said to an assistant is clear enough; its name would only dilute the text.
-        addressee = _name(others[0]) if len(people) == 2 else None
-        answering = _name(row["role"] or speaker) == "Assistant"
+        addressee = called(others[0]) if len(people) == 2 else None
+        answering = called(row["role"] or speaker) == "Assistant"
         asked = self._asked(row, previous)
         return Context(
-            voice=Voice(_name(speaker), None if addressee == "Assistant" else addressee),
-            named=speaker.lower() not in _ROLES,
-            known=frozenset(p for p in people if p.lower() not in _ROLES),
+            voice=Voice(called(speaker), None if addressee == "Assistant" else addressee),
+            named=speaker.lower() not in ROLES,
+            known=frozenset(p for p in people if p.lower() not in ROLES),
             base=date.fromordinal(_EPOCH_ORDINAL + row["timestamp"] // _DAY_MICROS),
             plain=len(text) > (self.assistant_max_chars if answering else self.document_chars),
             resolve_dates=self.resolve_dates,
@@ -161,10 +158,6 @@ class RuleFacts(Operator, frozen=True):
             last = window.units[-1]
             previous = text[last.start : last.end]
         return out, dropped
-
-
-def _name(speaker: str) -> str:
-    return _ROLES.get(speaker.lower(), speaker)
 
 
 def _micros(day: date | None) -> int | None:
@@ -206,6 +199,8 @@ def _fact(
         "time_text": said.time_text,
         "importance": said.importance,
         "entities": said.entities,
+        "topics": [],
+        "unsupported": [],
         "subject": said.triple.subject if said.triple else None,
         "attribute": said.triple.attribute if said.triple else None,
         "value": said.triple.value if said.triple else None,

@@ -1,20 +1,24 @@
 """The operator that grows the trees of each conversation and writes their nodes."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from operators.base import Key, Models, Operator, StepResult, Tables
 from operators.frames import SCOPE, build, day, groups, need, values
-from operators.memtree.summary import AnySummarizer, ExtractiveSummarizer, Sentence, Summary
+from operators.memtree.forest import NodeKey, Planted, node_texts
+from operators.memtree.llm_summary import LlmSummarizer
+from operators.memtree.node_text import Scope, Sentence, Written
+from operators.memtree.summary import ExtractiveSummarizer, LeadSummarizer
 from operators.memtree.tree import Leaf, MemTree, Node
 from schemas.ids import content_id
 from schemas.tables import TABLES
 
-Scope = Literal["session", "entity", "scene", "conversation"]
+AnySummarizer = Annotated[
+    ExtractiveSummarizer | LeadSummarizer | LlmSummarizer, Field(discriminator="kind")
+]
 
 _COLUMNS = (
     *("status", "fact_id", "session_id", "event_time"),
@@ -29,17 +33,6 @@ _MEMBERS: Mapping[Scope, tuple[str, str, str]] = MappingProxyType(
 """Scopes whose facts a table names: the table, its column of the key, its column of the fact."""
 
 
-@dataclass(frozen=True)
-class _Planted:
-    """A tree and whose it is."""
-
-    tenant: str
-    conversation_id: str
-    scope_type: Scope
-    scope_key: str
-    tree: MemTree
-
-
 class MemTreeIndex(Operator, frozen=True):
     """Grow time-ordered trees of summaries over the facts of each scope.
 
@@ -47,18 +40,20 @@ class MemTreeIndex(Operator, frozen=True):
     `MemTree` for the rule. Leaves are the facts that are not duplicates; superseded ones
     stay, marked with the day they ceased to hold, and a changed validity is a changed leaf.
     Equal nodes of two scopes (a session's and its conversation's) are summarised once. A
-    summary is a function of the node id: nothing outside the node goes into it.
+    summary is a function of the node: nothing outside of it goes into it.
 
     Input: `facts`; `mentions` where entity trees are wanted, `scene_members` where scene trees
     are (members of any status: a tree is a record). Output: `memtree_nodes`.
-    Errors: none. Cost: none with the summarizers here. Deterministic.
+    Errors: none. Cost: none, or with `kind: llm` a call for each closed node and some open
+    ones (see `LlmSummarizer`). Deterministic, given the recorded answers.
 
     Attributes:
         scopes: which trees to grow.
         entity_min_facts: an entity gets a tree from this many facts on,
         entity_min_sessions: in at least this many sessions.
         scene_min_facts: a scene gets a tree from this many facts on.
-        summarizer: how nodes are summarised: `{kind: extractive, max_chars: 320}`.
+        summarizer: how nodes are summarised: `{kind: extractive, max_chars: 320}`, the same
+            with `lead`, or `{kind: llm, llm: ...}`.
     """
 
     operator: Literal["memtree"] = "memtree"
@@ -93,21 +88,22 @@ class MemTreeIndex(Operator, frozen=True):
             )
             for row in kept
         }
-        trees = [
-            _Planted(*scope, MemTree.build(leaves[row] for row in rows))
+        forest = [
+            Planted(*scope, MemTree.build(leaves[row] for row in rows))
             for scope, rows in self._scopes(tables, column, leaves)
         ]
-        sentences = {leaf.id: _sentence(column, row) for row, leaf in leaves.items()}
-        summaries = self._summaries([planted.tree for planted in trees], sentences, models)
+        told = node_texts(forest, {leaf: _sentence(column, row) for row, leaf in leaves.items()})
+        written = self.summarizer.write(list(told.values()), models)
+        summaries = dict(zip(told, written, strict=True))
         nodes: dict[str, list[Any]] = {name: [] for name in TABLES["memtree_nodes"].schema.names}
-        for planted in trees:
-            for name, part in self._rows(planted, summaries).items():
+        for planted in forest:
+            for name, part in _rows(planted, summaries).items():
                 nodes[name] += part
         counters = {
             "in": facts.num_rows,
             "out": len(kept),
             "filtered": facts.num_rows - len(kept),
-            "trees": len(trees),
+            "trees": len(forest),
             "summaries": len(summaries),
         }
         return StepResult({"memtree_nodes": build("memtree_nodes", nodes)}, counters)
@@ -156,51 +152,32 @@ class MemTreeIndex(Operator, frozen=True):
             return False
         return len({session_ids[row] for row in rows}) >= self.entity_min_sessions
 
-    def _summaries(
-        self, trees: list[MemTree], sentences: dict[str, Sentence], models: Models
-    ) -> dict[str, Summary]:
-        """A summary per distinct node id, level by level, each level in one batch."""
-        done: dict[str, Summary] = {}
-        for level in range(max((tree.depth for tree in trees), default=0)):
-            wanted: dict[str, list[Sentence]] = {}
-            for tree in trees:
-                for node in tree.levels[level] if level < tree.depth else ():
-                    if node.id in wanted:
-                        continue
-                    ids = tree.child_ids(node)
-                    wanted[node.id] = (
-                        [sentences[child] for child in ids]
-                        if level == 0
-                        else [line for child in ids for line in done[child].sentences]
-                    )
-            written = self.summarizer.summarize(list(wanted.values()), models)
-            done.update(zip(wanted, written, strict=True))
-        return done
 
-    def _rows(self, planted: _Planted, summaries: dict[str, Summary]) -> dict[str, list[Any]]:
-        """The nodes of a tree as columns."""
-        scope = (planted.tenant, planted.conversation_id, planted.scope_type, planted.scope_key)
-        tree = planted.tree
-        nodes = list(tree.nodes())
-        size = len(nodes)
-        return {
-            "tenant": [planted.tenant] * size,
-            "conversation_id": [planted.conversation_id] * size,
-            "tree_id": [content_id("tree", *scope)] * size,
-            "scope_type": [planted.scope_type] * size,
-            "scope_key": [planted.scope_key] * size,
-            "node_id": [node.id for node in nodes],
-            "level": [node.level for node in nodes],
-            "is_root": [node is tree.root for node in nodes],
-            "is_closed": [node.is_closed for node in nodes],
-            "child_ids": [tree.child_ids(node) for node in nodes],
-            "fact_ids": [_fact_ids(tree, node) for node in nodes],
-            "leaf_count": [node.leaves[1] - node.leaves[0] for node in nodes],
-            "start_time": [tree.leaves[node.leaves[0]].time for node in nodes],
-            "end_time": [tree.leaves[node.leaves[1] - 1].time for node in nodes],
-            "summary": [summaries[node.id].text for node in nodes],
-            "summarizer": [self.summarizer.name] * size,
-        }
+def _rows(planted: Planted, summaries: Mapping[NodeKey, Written]) -> dict[str, list[Any]]:
+    """The nodes of a tree as columns."""
+    scope = (planted.tenant, planted.conversation_id, planted.scope_type, planted.scope_key)
+    tree = planted.tree
+    nodes = list(tree.nodes())
+    made = [summaries[planted.key(node.id)] for node in nodes]
+    size = len(nodes)
+    return {
+        "tenant": [planted.tenant] * size,
+        "conversation_id": [planted.conversation_id] * size,
+        "tree_id": [content_id("tree", *scope)] * size,
+        "scope_type": [planted.scope_type] * size,
+        "scope_key": [planted.scope_key] * size,
+        "node_id": [node.id for node in nodes],
+        "level": [node.level for node in nodes],
+        "is_root": [node is tree.root for node in nodes],
+        "is_closed": [node.is_closed for node in nodes],
+        "child_ids": [tree.child_ids(node) for node in nodes],
+        "fact_ids": [_fact_ids(tree, node) for node in nodes],
+        "leaf_count": [node.leaves[1] - node.leaves[0] for node in nodes],
+        "start_time": [tree.leaves[node.leaves[0]].time for node in nodes],
+        "end_time": [tree.leaves[node.leaves[1] - 1].time for node in nodes],
+        "summary": [summary.text for summary in made],
+        "summarizer": [summary.by for summary in made],
+    }
 
 
 def _fact_ids(tree: MemTree, node: Node) -> list[str]:
@@ -210,6 +187,6 @@ def _fact_ids(tree: MemTree, node: Node) -> list[str]:
 
 
 def _sentence(column: dict[str, list[Any]], row: int) -> Sentence:
-    text = column["text"][row]
+    text, time = column["text"][row], column["event_time"][row]
     until = column["valid_to"][row]
-    return Sentence.of(text if until is None else f"{text} (until {day(until)})")
+    return Sentence.of(text if until is None else f"{text} (until {day(until)})", time)

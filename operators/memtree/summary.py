@@ -1,51 +1,19 @@
-"""Summaries of tree nodes, without a model.
+"""Summaries of tree nodes, without a model: sentences picked from those of the facts."""
 
-A summarizer is part of the YAML of the step `memtree`, chosen by `kind`. It sees the nodes
-of one level at a time, for all trees of the call, so that one by a model can send a level
-as one batch.
-"""
-
-import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from heapq import heapify, heappop, heapreplace
 from itertools import chain
-from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from operators.base import Models
+from operators.memtree.node_text import NodeText, Sentence, Written
 
-_WORD = re.compile(r"[^\W_]{2,}(?:['’][^\W_]+)?")
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_STOP_WORDS = _words(
-    "a about after all also am an and any are as at be because been before being but by can "
-    "could did do does doing don't for from get go going got had has have having he her here "
-    "him his how i'm if in into is it it's its just like me more my no not now of off on one "
-    "or our out really said say says she so some than that that's the their them then there "
-    "these they this time to too up us very was we went were what when where which while who "
-    "why will with would you your"
-)
 _SCALE = 1 << 20
 _CUT = "…"
-
-
-class Sentence(NamedTuple):
-    """The statement of one fact, with its content words."""
-
-    text: str
-    words: frozenset[str]
-
-    @classmethod
-    def of(cls, text: str) -> "Sentence":
-        """Split off the content words."""
-        words = frozenset(_WORD.findall(text.casefold())) - _STOP_WORDS
-        return cls(" ".join(text.split()), words)
 
 
 class Summary(NamedTuple):
@@ -53,19 +21,6 @@ class Summary(NamedTuple):
 
     text: str
     sentences: tuple[Sentence, ...]
-
-
-class Summarizer(Protocol):
-    """Writes summaries of nodes from what their children say."""
-
-    @property
-    def name(self) -> str:
-        """Recorded with each summary."""
-        ...
-
-    def summarize(self, nodes: Sequence[Sequence[Sentence]], models: Models) -> list[Summary]:
-        """A summary for each node, from its children's sentences in time order."""
-        ...
 
 
 class _Extractive(BaseModel):
@@ -77,21 +32,26 @@ class _Extractive(BaseModel):
 
     NAME: ClassVar[str]
 
-    @property
-    def name(self) -> str:
-        """Recorded with each summary."""
-        return self.NAME
+    def write(self, nodes: Sequence[NodeText], models: Models) -> list[Written]:
+        """Pick sentences for each node, from those picked for its children."""
+        del models
+        return [Written(summary.text, self.NAME) for summary in self.pick_up(nodes).values()]
+
+    def pick_up(self, nodes: Sequence[NodeText]) -> dict[NodeText, Summary]:
+        """The picked sentences of each node; children stand before their parents."""
+        done: dict[NodeText, Summary] = {}
+        for node in nodes:
+            below = chain.from_iterable(done[child].sentences for child in node.children)
+            done[node] = self.pick(node.statements or tuple(below))
+        return done
 
     def summarize(self, nodes: Sequence[Sequence[Sentence]], models: Models) -> list[Summary]:
         """Pick sentences for each node."""
         del models
-        return [self._summary(node) for node in nodes]
+        return [self.pick(node) for node in nodes]
 
-    def _chosen(self, sentences: list[Sentence]) -> list[int]:
-        """Positions of the sentences that make up the summary, within the limit."""
-        raise NotImplementedError
-
-    def _summary(self, node: Sequence[Sentence]) -> Summary:
+    def pick(self, node: Sequence[Sentence]) -> Summary:
+        """The sentences that stand for all, within the limit, in the order given."""
         sentences = list(dict.fromkeys(node))
         if sum([len(sentence.text) + 1 for sentence in sentences]) - 1 > self.max_chars:
             chosen = self._chosen(sentences)
@@ -100,10 +60,12 @@ class _Extractive(BaseModel):
             sentences = [sentences[at] for at in sorted(chosen)]
         return Summary(" ".join([sentence.text for sentence in sentences]), tuple(sentences))
 
+    def _chosen(self, sentences: list[Sentence]) -> list[int]:
+        """Positions of the sentences that make up the summary, within the limit."""
+        raise NotImplementedError
+
     def _shortened(self, sentence: Sentence) -> Summary:
-        head = sentence.text[: self.max_chars - 1]
-        head = head.rpartition(" ")[0] or head
-        short = Sentence(head + _CUT, sentence.words)
+        short = replace(sentence, text=shortened(sentence.text, self.max_chars))
         return Summary(short.text, (short,))
 
 
@@ -166,9 +128,14 @@ class LeadSummarizer(_Extractive):
         return chosen
 
 
+def shortened(text: str, max_chars: int) -> str:
+    """The beginning of a text, cut at a word and marked where it is longer than the limit."""
+    if len(text) <= max_chars:
+        return text
+    head = text[: max_chars - 1]
+    return (head.rpartition(" ")[0] or head) + _CUT
+
+
 def _score(sentence: Sentence, counts: Counter[str]) -> int:
     # The constant keeps one-word exclamations from having the highest mean.
     return sum(map(counts.__getitem__, sentence.words)) * _SCALE // (len(sentence.words) + 3)
-
-
-AnySummarizer = Annotated[ExtractiveSummarizer | LeadSummarizer, Field(discriminator="kind")]

@@ -40,6 +40,7 @@ class Claim:
         when: at this time; None is the time it was said.
         repeated: the trait is believed only where several sessions show it.
         from_triple: read from the fact's attribute and value, not from its words.
+        made_by: who read it: rules, or a model.
     """
 
     row: int
@@ -54,6 +55,7 @@ class Claim:
     when: int | None = None
     repeated: bool = False
     from_triple: bool = False
+    made_by: Literal["rules", "llm"] = "rules"
 
 
 @dataclass(frozen=True)

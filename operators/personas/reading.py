@@ -1,16 +1,20 @@
 """How claims are read from facts; one reader per `kind`, chosen in YAML."""
 
-from collections.abc import Collection, Iterable
-from typing import ClassVar, Literal
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from operators.base import Models
 from operators.personas.claims import Claim, Column, said_by
 from operators.personas.habits import habits
 from operators.personas.people import is_human, person_name
 from operators.personas.relations import relations
 from operators.personas.tastes import tastes
 from operators.personas.traits import job_ends, text_attributes, triple_claims
+
+Conversation = tuple[tuple[Any, ...], list[int]]
+"""Scope, and rows of the facts in event order."""
 
 
 class RuleReader(BaseModel, frozen=True):
@@ -27,10 +31,15 @@ class RuleReader(BaseModel, frozen=True):
     habit_sessions: int = Field(default=3, ge=2)
     longest: int = Field(default=600, ge=40)
 
-    def claims(self, rows: Iterable[int], column: Column) -> list[Claim]:
-        """Claims of one conversation's facts, given in event order."""
-        rows = list(rows)
-        people = _people(rows, column)
+    def read(
+        self, conversations: Sequence[Conversation], column: Column, models: Models
+    ) -> list[list[Claim]]:
+        """Claims of each conversation, in event order of their facts."""
+        del models
+        return [self.claims(rows, column, people_in(rows, column)) for _, rows in conversations]
+
+    def claims(self, rows: Iterable[int], column: Column, people: Collection[str]) -> list[Claim]:
+        """Claims of facts of one conversation; `people` are its speakers."""
         out: list[Claim] = []
         for row in rows:
             out += triple_claims(row, column, people)
@@ -46,6 +55,7 @@ class RuleReader(BaseModel, frozen=True):
         return out
 
 
-def _people(rows: Iterable[int], column: Column) -> Collection[str]:
+def people_in(rows: Iterable[int], column: Column) -> Collection[str]:
+    """Those who speak in a conversation, assistants apart."""
     speakers = {(column["speaker"][row], column["role"][row]) for row in rows}
     return {person_name(speaker) for speaker, role in speakers if is_human(speaker, role)}

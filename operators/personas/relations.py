@@ -22,19 +22,25 @@ _WORDS = {
     "coach": "coach|trainer", "mentor": "mentor", "therapist": "therapist",
     "landlord": "landlord|landlady",
 }  # fmt: skip
-_RELATION = {
+RELATION = {
     word: name
     for name, words in _WORDS.items()
     for word in words.replace("[ée]e?", "é").replace("ou?r", "our").split("|")
 } | {"fiancée": "partner", "fiance": "partner", "fiancee": "partner", "neighbor": "neighbour"}
-_ANY = "|".join(sorted((w for words in _WORDS.values() for w in words.split("|")), key=len)[::-1])
+"""The relation that a word stands for."""
+RELATION_WORDS = "|".join(
+    sorted((w for words in _WORDS.values() for w in words.split("|")), key=len)[::-1]
+)
+"""Alternatives of a pattern: the words for a relation, the longest first."""
 _OF_AGE = r"(?:(?:\d+|[a-z]+)[- ]year[- ]old|older|oldest|younger|youngest|little|big|baby|twin)"
 _ADJECTIVE = rf"(?:(?:{_OF_AGE}|best|good|old|close|dear|new|former|great|late) ){{0,3}}"
 _PERSON = r"(?P<v>(?:Dr\.? |Mr\.? |Mrs\.? |Ms\.? )?[A-Z][a-zà-ÿ]+(?:-[A-Z][a-zà-ÿ]+)?(?: [A-Z][a-zà-ÿ]+)?)(?!\w|['’]s (?:and|birthday party))"
 _GIVEN = r"(?:,? (?:is )?(?:named|called) |['’]s (?:called|named|name is) |['’]s name['’]s |, (?=[A-Z]\w+[,.!]))"
-_NAMED = re.compile(rf"@['’]s {_ADJECTIVE}(?P<r>{_ANY})(?:{_GIVEN}| ){_PERSON}")
-_IS = re.compile(rf"@['’]s {_ADJECTIVE}(?P<r>{_ANY})(?:['’]s| is) {_PERSON}(?=[,.!;]|$)")
-_REVERSED = re.compile(rf"\b{_PERSON}(?:,| is) @['’]s {_ADJECTIVE}(?P<r>{_ANY})(?=[,.!;]|$)")
+_NAMED = re.compile(rf"@['’]s {_ADJECTIVE}(?P<r>{RELATION_WORDS})(?:{_GIVEN}| ){_PERSON}")
+_IS = re.compile(rf"@['’]s {_ADJECTIVE}(?P<r>{RELATION_WORDS})(?:['’]s| is) {_PERSON}(?=[,.!;]|$)")
+_REVERSED = re.compile(
+    rf"\b{_PERSON}(?:,| is) @['’]s {_ADJECTIVE}(?P<r>{RELATION_WORDS})(?=[,.!;]|$)"
+)
 _PEOPLES = re.compile(r"\w+(?:ish|ese|[^V]ian|ch)$")
 _NOT_A_NAME = words(
     "Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May "
@@ -58,7 +64,7 @@ def relations(said: Said, people: Collection[str]) -> Iterator[Claim]:
                 continue
             if name.split()[-1] in _NOT_A_NAME:
                 name = first
-            relation = _RELATION[match["r"]]
+            relation = RELATION[match["r"]]
             slot = "partner" if relation == "partner" else None
             key = name.casefold()
             yield Claim(said.row, said.speaker, "relation", relation, name, key, DIRECT, slot)

@@ -1,13 +1,15 @@
 """Personas by rule: who people are, what they like, do and whom they know."""
 
 from collections import Counter
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
+from pydantic import Field
 
 from operators.base import Key, Models, Operator, StepResult, Tables
 from operators.frames import FACT_ORDER, SCOPE, from_rows, groups, need, values
 from operators.personas.claims import Column
+from operators.personas.llm_reader import LlmReader
 from operators.personas.people import person_key
 from operators.personas.reading import RuleReader
 from operators.personas.scoring import confidence, stability
@@ -16,15 +18,17 @@ from schemas.ids import content_id
 
 _COLUMNS = (
     *("fact_id", "message_id", "session_id", "speaker", "role", "text", "event_time", "seq"),
-    *("ordinal", "subject", "attribute", "value", "valid_from"),
+    *("ordinal", "subject", "attribute", "value", "valid_from", "importance", "extractor"),
+    *("status", "canonical_id"),
 )
 
 
 class RulePersonas(Operator, frozen=True):
     """Gather what the facts of a conversation show of each person in it.
 
-    Method: the persona level of Bi-Mem and the observations of Hindsight, by rule. Claims
-    are read from each fact; claims of one value, or of values that narrow each other
+    Method: the persona level of Bi-Mem and the observations of Hindsight. Claims are read
+    from the facts, by rules or by a model; all else is the rules' work, so that support and
+    confidence mean the same whoever reads. Claims of one value, or of values that narrow each other
     ("Porto", "Porto, Portugal"), are one row. Where an attribute has one value at a time,
     the next value ends the former, but a value that a single session states, unannounced,
     between two statements of another is a clash. Two messages of one time with two values
@@ -35,14 +39,16 @@ class RulePersonas(Operator, frozen=True):
     Repetitions that deduplication set aside count as evidence: they confirm.
 
     Input: `facts`, `links`. Output: `personas`; confidence and stability as in `scoring`.
-    Errors: none. Cost: none. Deterministic.
+    Errors: `ModelUnavailableError` with a model. Cost: none, or LLM: one round trip for all
+    conversations of the call. Deterministic, with a model given its recorded answers.
 
     Attributes:
-        reader: how claims are read from facts: `{kind: rules, habit_sessions: 3}`.
+        reader: how claims are read from facts: `{kind: rules, habit_sessions: 3}`, or
+            `{kind: llm, llm: ...}`.
     """
 
     operator: Literal["rule_personas"] = "rule_personas"
-    reader: RuleReader = RuleReader()
+    reader: Annotated[RuleReader | LlmReader, Field(discriminator="kind")] = RuleReader()
 
     READS: ClassVar[tuple[str, ...]] = ("facts", "links")
     WRITES: ClassVar[tuple[str, ...]] = ("personas",)
@@ -50,14 +56,14 @@ class RulePersonas(Operator, frozen=True):
 
     def run(self, tables: Tables, models: Models) -> StepResult:
         """Gather the personas of all conversations of the call."""
-        del models
         facts = need(tables, "facts", self.operator)
         column = {name: values(facts, name) for name in _COLUMNS}
         against = _contradictions(need(tables, "links", self.operator))
         rows: list[dict[str, Any]] = []
         read = 0
-        for scope, members in groups(facts, SCOPE, FACT_ORDER).items():
-            claims = self.reader.claims(members, column)
+        conversations = list(groups(facts, SCOPE, FACT_ORDER).items())
+        claimed = self.reader.read(conversations, column, models)
+        for (scope, members), claims in zip(conversations, claimed, strict=True):
             read += len(claims)
             latest = max(column["event_time"][row] for row in members)
             found = traits(claims, column, self.reader.habit_sessions, latest)
@@ -140,6 +146,7 @@ def _row(scope: tuple[Any, ...], trait: Trait, column: Column) -> dict[str, Any]
         "status": trait.status,
         "valid_from": trait.start,
         "valid_to": trait.end,
+        "made_by": "llm" if any(c.made_by == "llm" for c in trait.claims) else "rules",
     }
 
 

@@ -12,7 +12,7 @@ from operators.personas.claims import DIRECT, REPORTED, Claim, Kind, Said, plain
 from operators.personas.people import looks_like_name, person_key, person_name
 from operators.personas.tastes import taste_key, worthy
 
-_OF_THINGS = frozenset({"launch_date", "deadline", "budget", "vendor"})
+OF_THINGS = frozenset({"launch_date", "deadline", "budget", "vendor"})
 _RELATIONS = {"partner": "partner", "sibling": "sibling", "child": "child"}
 _PET = re.compile(r"^(?P<name>.+?)\s*\((?P<kind>[^)]+)\)$")
 _DAY_MONTH = re.compile(
@@ -61,7 +61,7 @@ def triple_claims(
 ) -> Iterator[Claim]:
     """The claim of a fact's subject, attribute and value, if it is about a person."""
     subject, attribute, value = (column[n][row] for n in ("subject", "attribute", "value"))
-    if not subject or not attribute or not value or attribute in _OF_THINGS:
+    if not subject or not attribute or not value or attribute in OF_THINGS:
         return
     speaker = person_name(column["speaker"][row])
     if attribute == "owner":

@@ -1,6 +1,6 @@
 """Reflection by personas: what clashes with them is doubted, demoted or set apart."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
 from pydantic import Field
@@ -8,13 +8,14 @@ from pydantic import Field
 from operators.base import Key, Models, Operator, StepResult, Tables
 from operators.frames import FACT_ORDER, SCOPE, from_rows, groups, need, replace, values
 from operators.personas.people import is_human, person_key, person_name
-from operators.reflection.doubts import Doubt, SupportRule
+from operators.reflection.doubts import Conversation, Doubt, SupportRule
+from operators.reflection.llm_rule import LlmRule
 from operators.reflection.parts import Apart, clashes, parts
 from schemas.ids import content_id
 
 _FACT = (
     *("fact_id", "session_id", "cell_id", "speaker", "role", "text", "importance"),
-    *("entities", "subject"),
+    *("entities", "subject", "event_time"),
 )
 _PERSONA = (
     *("persona_id", "person", "kind", "attribute", "value", "evidence", "confidence", "status"),
@@ -26,7 +27,7 @@ _DEMOTED, _APART = "demoted", "apart"
 class PersonaReflection(Operator, frozen=True):
     """Question facts and scenes under the constraints of the personas.
 
-    Method: the reflective pass of Bi-Mem, by rule. A statement that denies a well-supported
+    Method: the reflective pass of Bi-Mem. A statement that denies a well-supported
     trait, and that nothing later takes as a change, is doubted: it keeps its place and its
     validity, but carries the reason, is demoted in its scene, and is linked as `contradicts`
     to the evidence it denies. A scene with members whom no person, keyword or exchange ties
@@ -35,16 +36,18 @@ class PersonaReflection(Operator, frozen=True):
 
     Input: `facts`, `scenes`, `scene_members`, `personas`. Output: `facts.doubt`;
     `scene_members.status`, `.part`, `.reason`; `links` of type `contradicts`, method
-    `persona`, whose score is the confidence of the persona. Errors: none. Cost: none.
-    Deterministic.
+    `persona`, whose score is the confidence of the persona. Errors: `ModelUnavailableError`
+    with a model. Cost: none, or LLM: one round trip for all conversations of the call, none
+    where nothing goes against a persona. Deterministic, with a model given its recorded answers.
 
     Attributes:
-        rule: when a statement is doubted: `{kind: support, min_support: 3}`.
+        rule: when a statement is doubted: `{kind: support, min_support: 3}`, or
+            `{kind: llm, llm: ...}`.
         least_apart: fewest members that make a story of their own.
     """
 
     operator: Literal["persona_reflection"] = "persona_reflection"
-    rule: SupportRule = SupportRule()
+    rule: Annotated[SupportRule | LlmRule, Field(discriminator="kind")] = SupportRule()
     least_apart: int = Field(default=3, ge=1)
 
     READS: ClassVar[tuple[str, ...]] = ("facts", "scenes", "scene_members", "personas")
@@ -59,7 +62,6 @@ class PersonaReflection(Operator, frozen=True):
 
     def run(self, tables: Tables, models: Models) -> StepResult:
         """Reflect on all conversations of the call."""
-        del models
         facts = need(tables, "facts", self.operator)
         members = need(tables, "scene_members", self.operator)
         doubted: dict[str, Doubt] = {}
@@ -71,9 +73,13 @@ class PersonaReflection(Operator, frozen=True):
             need(tables, "scenes", self.operator), ("scene_id", "keywords"), ("scene_id",)
         )
         in_scene = _members(members)
-        for scope, rows in said.items():
+        conversations = [
+            Conversation(scope[0], scope[1], known.get(scope, []), rows)
+            for scope, rows in said.items()
+        ]
+        found_in = self.rule.read(conversations, models)
+        for (scope, rows), found in zip(said.items(), found_in, strict=True):
             personas = known.get(scope, [])
-            found = self.rule.doubts(personas, rows)
             doubted |= {doubt.fact_id: doubt for doubt in found}
             links += [_link(scope, doubt) for doubt in found]
             if scope in scenes:

@@ -1,7 +1,7 @@
 """Relations between facts: candidate pairs, rules that judge them, and the operator."""
 
 from operators.relations.index import TypedRelations
-from operators.relations.judge import Judge, RuleJudge
+from operators.relations.judge import Judge, RuleJudge, VerdictJudge
 from operators.relations.statement import Statement, statements
 from operators.relations.verdict import Pair, Verdict
 
@@ -12,5 +12,6 @@ __all__ = [
     "Statement",
     "TypedRelations",
     "Verdict",
+    "VerdictJudge",
     "statements",
 ]

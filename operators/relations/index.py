@@ -1,7 +1,7 @@
 """The operator that judges pairs of facts and writes what they are to each other."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,8 @@ from operators.relations.pairs import Ranks, by_attribute, neighbours, never_don
 from operators.relations.statement import Statement, is_machine, statements
 from operators.relations.verdict import Pair, Verdict
 from operators.vectors import TextVectors, exact_dots
+from operators.verdicts.recorded import TABLE as VERDICTS
+from operators.verdicts.recorded import Verdicts, recorded_verdicts
 from schemas.ids import content_id
 
 _COLUMNS = (
@@ -24,6 +26,13 @@ _COLUMNS = (
 )
 _Scope = tuple[Any, ...]
 _Known = dict[tuple[str, str], list[str]]
+
+
+class _Before(NamedTuple):
+    """What earlier steps said of pairs: types of links by (earlier, later) ids, and verdicts."""
+
+    links: _Known
+    verdicts: Verdicts
 
 
 class TypedRelations(Operator, frozen=True):
@@ -41,13 +50,15 @@ class TypedRelations(Operator, frozen=True):
     said, and long texts that people paste, are no memory of a person and are not judged.
 
     Input: `facts`, `embeddings` (by hash of the text), `links` of types `associated` (of
-    facts; others are passed over), `same` and `supersedes`. Output: `links` from the later
-    to the earlier fact, with the cosine as score (1 for attributes).
+    facts; others are passed over), `same` and `supersedes`; `verdicts` with the judge of that
+    name, which judges the pairs there, too. Output: `links` from the later to the earlier
+    fact, with the cosine as score (1 for attributes).
     Errors: `ValueError` for a judged fact whose text has no vector, or vectors of two models.
-    Cost: none with the judge here. Deterministic.
+    Cost: none. Deterministic.
 
     Attributes:
-        judge: how pairs are judged: `{kind: rules}`.
+        judge: how pairs are judged: `{kind: rules}`, or `{kind: verdicts}` to take what a
+            model said of them (`otherwise: rules` or `none` for the pairs without).
         document_chars: a longer message is a document, which is not judged.
     """
 
@@ -55,12 +66,18 @@ class TypedRelations(Operator, frozen=True):
     judge: AnyJudge = RuleJudge()
     document_chars: int = Field(default=2000, ge=200)
 
-    READS: ClassVar[tuple[str, ...]] = ("facts", "embeddings", "links")
+    READS: ClassVar[tuple[str, ...]] = ("facts", "embeddings", "links", VERDICTS)
     WRITES: ClassVar[tuple[str, ...]] = ("links",)
     KEY: ClassVar[Key] = Key.CONVERSATION
 
+    def reads(self) -> tuple[str, ...]:
+        """Verdicts only where they judge."""
+        return self.READS if self.judge.kind == "verdicts" else self.READS[:-1]
+
     def run(self, tables: Tables, models: Models) -> StepResult:
         """Judge all conversations of the call."""
+        by_model = self.judge.kind == "verdicts"
+        said = recorded_verdicts(tables, self.operator) if by_model else {}
         facts = need(tables, "facts", self.operator)
         known = _known(need(tables, "links", self.operator))
         vectors = TextVectors(need(tables, "embeddings", self.operator))
@@ -69,7 +86,8 @@ class TypedRelations(Operator, frozen=True):
         scopes: list[_Scope] = []
         for scope, rows in groups(facts, SCOPE, FACT_ORDER).items():
             judged = self._judged(rows, column)
-            found = _pairs(scope, statements(column, judged), known.get(scope, {}), vectors)
+            before = _Before(known.get(scope, {}), said.get(scope, {}))
+            found = _pairs(scope, statements(column, judged), before, vectors)
             pairs += found
             scopes += [scope] * len(found)
         verdicts = self.judge.judge(pairs, models)
@@ -116,7 +134,7 @@ def _known(links: pa.Table) -> dict[_Scope, _Known]:
 def _pairs(
     scope: _Scope,
     told: Sequence[Statement],
-    known: _Known,
+    before: _Before,
     vectors: TextVectors,
 ) -> list[Pair]:
     """The pairs of a conversation to judge, in event order of the later, then the earlier."""
@@ -124,12 +142,17 @@ def _pairs(
     near = frozenset(neighbours(told))
     chosen = {*near, *by_attribute(told), *never_done(told)}
     types: dict[Ranks, frozenset[str]] = {}
-    for (target, source), judged in known.items():
+    for (target, source), judged in before.links.items():
         if target in rank and source in rank:  # else of sessions, or of assistants
             ends = (rank[target], rank[source])
             types[ends] = frozenset(judged)
             if "associated" in judged and ends[0] < ends[1]:
                 chosen.add(ends)
+    recorded: dict[Ranks, str] = {}
+    for (source, target), said in before.verdicts.items():
+        if target in rank and source in rank and rank[target] < rank[source]:
+            recorded[rank[target], rank[source]] = said.verdict
+    chosen |= recorded.keys()
     pairs = sorted(
         (ends for ends in chosen if "same" not in types.get(ends, ())), key=lambda ends: ends[::-1]
     )
@@ -140,6 +163,7 @@ def _pairs(
             cosine=cosine,
             neighbours=ends in near,
             superseded="supersedes" in types.get(ends, ()),
+            recorded=recorded.get(ends),
         )
         for ends, cosine in zip(pairs, _cosines(scope, told, pairs, vectors), strict=True)
     ]

@@ -45,6 +45,10 @@ RULES: dict[Relation, tuple[Rule, ...]] = {
 }
 
 
+_RELATIONS: dict[str, Relation] = {name: name for name in STRENGTH}
+"""By the names that models give them."""
+
+
 class Judge(Protocol):
     """Gives verdicts on pairs of facts."""
 
@@ -83,4 +87,36 @@ class RuleJudge(BaseModel):
         return None
 
 
-AnyJudge = Annotated[RuleJudge, Field(discriminator="kind")]
+class VerdictJudge(BaseModel):
+    """Verdicts of a model, as an earlier step has recorded them.
+
+    What the model calls the same, replaced or unrelated has no relation. A pair of which the
+    later ended the validity of the earlier needs no second word but where rules see a
+    conflict. The method of the link is `model`, its score the cosine.
+
+    Attributes:
+        otherwise: who judges the pairs that the model was not asked about.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["verdicts"] = "verdicts"
+    otherwise: Literal["rules", "none"] = "rules"
+
+    def judge(self, pairs: Sequence[Pair], models: Models) -> list[Verdict | None]:
+        """The recorded verdicts, and those of the rules on the other pairs."""
+        rest: Sequence[Verdict | None] = [None] * len(pairs)
+        if self.otherwise == "rules":
+            rest = RuleJudge().judge(pairs, models)
+        return [
+            rule if pair.recorded is None or pair.superseded else _recorded(pair)
+            for pair, rule in zip(pairs, rest, strict=True)
+        ]
+
+
+def _recorded(pair: Pair) -> Verdict | None:
+    relation = _RELATIONS.get(pair.recorded or "")
+    return None if relation is None else Verdict(relation, pair.cosine, "model")
+
+
+AnyJudge = Annotated[RuleJudge | VerdictJudge, Field(discriminator="kind")]

@@ -32,6 +32,8 @@ class Pair(NamedTuple):
     """They follow each other in one message, or in two messages of one speaker in a cell."""
     superseded: bool
     """The later has ended the validity of the earlier."""
+    recorded: str | None = None
+    """What a model said of the pair, where it was asked (`verdicts.verdict`)."""
 
     @property
     def one_voice(self) -> bool:

@@ -13,8 +13,9 @@ from operators.entity_index import normalise, spelling
 from operators.frames import FACT_ORDER, SCOPE, from_rows, groups, need, values
 from operators.scenes.communities import Clustering, Community
 from operators.scenes.graph import RELATIONS, Graph, Node, Pair, build
-from operators.scenes.history import Ancestor, History, Scenes
-from operators.scenes.portrait import AnyTitles, ExtractiveTitles, Portrait, Scene, Statement
+from operators.scenes.history import Ancestor, History
+from operators.scenes.portrait import ExtractiveTitles, Portrait, Scene, Statement, Untold
+from operators.scenes.titles import AnyTitles
 from schemas.ids import content_id
 
 _COLUMNS = (
@@ -29,6 +30,20 @@ class _Links:
 
     associated: dict[tuple[Any, ...], dict[tuple[str, str], float]]
     related: dict[tuple[Any, ...], set[tuple[str, str]]]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The scenes of one conversation before they are told.
+
+    `members` are those of coherent scenes only; `weights` are theirs.
+    """
+
+    one: "_Conversation"
+    members: dict[str, Community]
+    weights: dict[int, float]
+    lineage: list[tuple[str, Ancestor]]
+    untold: Untold
 
 
 class LeidenScenes(Operator, frozen=True):
@@ -48,7 +63,8 @@ class LeidenScenes(Operator, frozen=True):
     more; score is the share of the former scene's members that came.
     Salience of m members with mean importance i in s sessions is
     0.35 m/(m+10) + 0.35 s/(s+3) + 0.3 i.
-    Errors: none. Cost: none. Deterministic.
+    Errors: none. Cost: none; with `titles` by a model LLM, one round trip for all scenes of
+    the call. Deterministic, given the recorded answers.
 
     Attributes:
         resolution: mean weight between facts above which they share a scene; higher gives
@@ -59,7 +75,8 @@ class LeidenScenes(Operator, frozen=True):
             that rests on shared words, a high cosine or a relation, not on mere neighbourhood.
         heir_share: share of a scene's members (two at least) that makes a community its heir
             or descendant.
-        titles: how scenes are told: `{kind: extractive, max_chars: 320, max_keywords: 8}`.
+        titles: how scenes are told: `{kind: extractive, max_chars: 320, max_keywords: 8}` or
+            `{kind: llm, llm: ...}`. No id, member or salience depends on it.
     """
 
     operator: Literal["leiden_scenes"] = "leiden_scenes"
@@ -80,18 +97,14 @@ class LeidenScenes(Operator, frozen=True):
         column = {name: values(facts, name) for name in _COLUMNS}
         links = _links(tables, self.operator)
         out: dict[str, list[dict[str, Any]]] = {"scenes": [], "scene_members": [], "links": []}
-        for scope, rows in groups(facts, SCOPE, FACT_ORDER).items():
-            kept = [row for row in rows if column["status"][row] != "duplicate"]
-            one = _Conversation(scope, kept, column)
-            graph = one.graph(links)
-            found = self._history(scope, one.fact_ids).play(graph, one.session_of())
-            cohesion = graph.cohesion(list(found.members.values()))
-            coherent = {
-                scene_id: members
-                for (scene_id, members), share in zip(found.members.items(), cohesion, strict=True)
-                if share >= self.min_cohesion
-            }
-            for name, more in self._rows(one, graph, coherent, found, models).items():
+        found = [
+            self._find(scope, rows, column, links)
+            for scope, rows in groups(facts, SCOPE, FACT_ORDER).items()
+        ]
+        # All at once: one round trip, if a model tells them.
+        told = self.titles.tell([one.untold for one in found], models)
+        for one, portraits in zip(found, told, strict=True):
+            for name, more in _rows(one, portraits).items():
                 out[name] += more
         members = len(out["scene_members"])
         counters = {
@@ -103,42 +116,35 @@ class LeidenScenes(Operator, frozen=True):
         }
         return StepResult({name: from_rows(name, rows) for name, rows in out.items()}, counters)
 
+    def _find(
+        self,
+        scope: tuple[Any, ...],
+        rows: Sequence[int],
+        column: dict[str, list[Any]],
+        links: _Links,
+    ) -> _Found:
+        kept = [row for row in rows if column["status"][row] != "duplicate"]
+        one = _Conversation(scope, kept, column)
+        graph = one.graph(links)
+        found = self._history(scope, one.fact_ids).play(graph, one.session_of())
+        cohesion = graph.cohesion(list(found.members.values()))
+        members = {
+            scene_id: nodes
+            for (scene_id, nodes), share in zip(found.members.items(), cohesion, strict=True)
+            if share >= self.min_cohesion
+        }
+        weights = _centrality(members, graph)
+        scenes = tuple(one.scene(nodes, weights, graph) for nodes in members.values())
+        heard = Counter(word for words in graph.words for word in words)
+        untold = Untold(scope[0], scope[1], scenes, heard, len(kept))
+        return _Found(one, members, weights, found.lineage(frozenset(members)), untold)
+
     def _history(self, scope: tuple[Any, ...], fact_ids: Sequence[str]) -> History:
         def name(nodes: Sequence[int]) -> str:
             return content_id("scene", *scope, *[fact_ids[node] for node in nodes])
 
         clustering = Clustering(self.resolution, self.max_members)
         return History(clustering, self.min_members, self.heir_share, name)
-
-    def _rows(
-        self,
-        one: "_Conversation",
-        graph: Graph,
-        members: dict[str, Community],
-        found: Scenes,
-        models: Models,
-    ) -> dict[str, list[dict[str, Any]]]:
-        weights = _centrality(members, graph)
-        heard = Counter(word for words in graph.words for word in words)
-        scenes = [one.scene(nodes, weights, graph) for nodes in members.values()]
-        told = self.titles.tell(scenes, heard, len(one.rows), models)
-        return {
-            "scenes": [
-                one.scene_row(scene_id, nodes, scene, portrait)
-                for (scene_id, nodes), scene, portrait in zip(
-                    members.items(), scenes, told, strict=True
-                )
-            ],
-            "scene_members": [
-                one.member_row(scene_id, node, weights[node])
-                for scene_id, nodes in members.items()
-                for node in nodes
-            ],
-            "links": [
-                _link(one.scope, scene_id, ancestor)
-                for scene_id, ancestor in found.lineage(frozenset(members))
-            ],
-        }
 
 
 @dataclass(frozen=True)
@@ -177,7 +183,7 @@ class _Conversation:
 
     def scene(self, nodes: Community, weights: dict[int, float], graph: Graph) -> Scene:
         """What there is to tell of a scene."""
-        text, importance = self.column["text"], self.column["importance"]
+        text, importance, said = (self.column[n] for n in ("text", "importance", "event_time"))
         statements = [
             Statement(
                 text[self.rows[node]],
@@ -185,6 +191,7 @@ class _Conversation:
                 graph.is_telling(node),
                 weights[node],
                 importance[self.rows[node]],
+                said[self.rows[node]],
             )
             for node in nodes
         ]
@@ -233,6 +240,7 @@ class _Conversation:
             "member_count": len(nodes),
             "session_count": sessions,
             "salience": _salience(sessions, [one.importance for one in scene.statements]),
+            "made_by": portrait.made_by,
         }
 
     def member_row(self, scene_id: str, node: int, weight: float) -> dict[str, Any]:
@@ -269,6 +277,23 @@ def _pair(ids: tuple[str, str], node_of: dict[str, int]) -> Pair | None:
     if one is None or other is None or one == other:
         return None
     return (one, other) if one < other else (other, one)
+
+
+def _rows(found: _Found, told: Sequence[Portrait]) -> dict[str, list[dict[str, Any]]]:
+    one = found.one
+    scenes = zip(found.members.items(), found.untold.scenes, told, strict=True)
+    return {
+        "scenes": [
+            one.scene_row(scene_id, nodes, scene, portrait)
+            for (scene_id, nodes), scene, portrait in scenes
+        ],
+        "scene_members": [
+            one.member_row(scene_id, node, found.weights[node])
+            for scene_id, nodes in found.members.items()
+            for node in nodes
+        ],
+        "links": [_link(one.scope, scene_id, ancestor) for scene_id, ancestor in found.lineage],
+    }
 
 
 def _centrality(scenes: dict[str, Community], graph: Graph) -> dict[int, float]:

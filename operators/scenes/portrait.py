@@ -1,7 +1,7 @@
-"""How a scene is told: title, keywords and summary, without a model.
+"""How a scene is told: title, keywords and summary; here without a model.
 
-What tells is part of the YAML of the step, chosen by `kind`. It sees all scenes of a
-conversation at a time, so that one by a model can send them as one batch.
+What tells is part of the YAML of the step, chosen by `kind`; see `titles`. It sees the scenes
+of all conversations of the call at a time, so that one by a model asks in one round trip.
 """
 
 import math
@@ -29,7 +29,8 @@ _TITLE_WORDS, _TITLE_CHARS = 3, 80
 class Statement(NamedTuple):
     """A member of a scene: `weight` is its centrality, `words` its content words.
 
-    `is_telling` is false for a reply that says little by itself.
+    `is_telling` is false for a reply that says little by itself; `said` is its event time,
+    in microseconds.
     """
 
     text: str
@@ -37,6 +38,7 @@ class Statement(NamedTuple):
     is_telling: bool
     weight: float
     importance: float
+    said: int
 
 
 @dataclass(frozen=True)
@@ -48,20 +50,38 @@ class Scene:
 
 
 class Portrait(NamedTuple):
-    """What is told of a scene."""
+    """What is told of a scene, and who tells it: llm or extractive."""
 
     title: str
     summary: str
     keywords: list[str]
+    made_by: str
+
+
+@dataclass(frozen=True)
+class Untold:
+    """The scenes of one conversation, to be told.
+
+    Attributes:
+        tenant: owner of the conversation.
+        conversation_id: conversation that the scenes are of.
+        scenes: what there is to tell.
+        heard: in how many facts of the conversation each content word is.
+        facts: number of these facts.
+    """
+
+    tenant: str
+    conversation_id: str
+    scenes: tuple[Scene, ...]
+    heard: Counter[str]
+    facts: int
 
 
 class Titles(Protocol):
-    """Tells the scenes of one conversation."""
+    """Tells scenes."""
 
-    def tell(
-        self, scenes: Sequence[Scene], heard: Counter[str], facts: int, models: Models
-    ) -> list[Portrait]:
-        """A portrait of each scene; `heard` says in how many of all `facts` a word is."""
+    def tell(self, untold: Sequence[Untold], models: Models) -> list[list[Portrait]]:
+        """Portraits of the scenes of each conversation, in the order given."""
         ...
 
 
@@ -84,16 +104,17 @@ class ExtractiveTitles(BaseModel):
     max_chars: int = Field(default=320, ge=40)
     max_keywords: int = Field(default=8, ge=1)
 
-    def tell(
-        self, scenes: Sequence[Scene], heard: Counter[str], facts: int, models: Models
-    ) -> list[Portrait]:
-        """A portrait of each scene."""
+    def tell(self, untold: Sequence[Untold], models: Models) -> list[list[Portrait]]:
+        """Portraits of the scenes of each conversation."""
         del models
-        return [self._portrait(scene, heard, facts) for scene in scenes]
+        return [
+            [self._portrait(scene, one.heard, one.facts) for scene in one.scenes] for one in untold
+        ]
 
     def _portrait(self, scene: Scene, heard: Counter[str], facts: int) -> Portrait:
         telling = self._keywords(scene, heard, facts)
-        return Portrait(_title(scene, telling), self._summary(scene.statements), telling)
+        summary = self._summary(scene.statements)
+        return Portrait(_title(scene, telling), summary, telling, "extractive")
 
     def _keywords(self, scene: Scene, heard: Counter[str], facts: int) -> list[str]:
         central = sorted(scene.statements, key=lambda one: -one.weight)[:_CENTRAL]
@@ -109,7 +130,7 @@ class ExtractiveTitles(BaseModel):
 
     def _summary(self, statements: Sequence[Statement]) -> str:
         telling = [one for one in statements if one.is_telling] or statements
-        lines = [_sentence(one.text) for one in telling]
+        lines = [sentence(one.text) for one in telling]
         # What leaves room for another comes first.
         ranked = sorted(
             range(len(telling)),
@@ -130,11 +151,7 @@ class ExtractiveTitles(BaseModel):
         return " ".join([lines[at] for at in sorted(chosen)])
 
 
-AnyTitles = ExtractiveTitles
-"""What can be chosen; a union by `kind` once there is another."""
-
-
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     """The text on one line, closed by a stop, without captions of images."""
     line = " ".join(_CAPTION.sub(" ", text).split()) or text
     return line if line.endswith(_STOPS) else line + "."
@@ -147,4 +164,4 @@ def _title(scene: Scene, telling: Sequence[str]) -> str:
     ]
     best = max(scene.statements, key=lambda one: one.weight)
     who = mainly if len(mainly) == 1 else []
-    return title(who, telling[:_TITLE_WORDS], _sentence(best.text), _TITLE_CHARS)
+    return title(who, telling[:_TITLE_WORDS], sentence(best.text), _TITLE_CHARS)
