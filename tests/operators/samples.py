@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from operators.llm.call import Answer, Request
+from operators.llm.spec import AnyLlm
 from operators.vectors import text_hash
 from schemas.ids import content_hash, content_id
 from schemas.tables import TABLES
@@ -72,6 +74,8 @@ def fact(key: str, minutes: float, text: str = "", **more: Any) -> dict[str, Any
         "time_text": None,
         "importance": 0.5,
         "entities": [],
+        "topics": [],
+        "unsupported": [],
         "subject": None,
         "attribute": None,
         "value": None,
@@ -103,6 +107,12 @@ class HashModels:
 
     def token_counts(self, texts: Sequence[str], model_id: str):
         return [len(text.split()) for text in texts]
+
+    def generate(self, llm: AnyLlm, requests: Sequence[Request]) -> Sequence[Answer]:
+        raise AssertionError("this operator must not call a language model")
+
+    def set_aside(self, request: Request, answer: Answer, reason: str) -> None:
+        raise AssertionError("this operator must not call a language model")
 
 
 def word_vector(text: str):

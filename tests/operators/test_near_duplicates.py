@@ -10,6 +10,7 @@ from operators.statements import exact_form, guard
 from schemas.ids import content_id
 from tests.effort import examples
 from tests.operators.samples import HashModels, at, embeddings, fact, says, shuffled, table
+from tests.operators.verdicts.asked import verdict
 
 
 def angle(degrees: float):
@@ -17,11 +18,11 @@ def angle(degrees: float):
     return np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))], np.float32)
 
 
-def run(rows, angles=None, **parameters):
+def run(rows, angles=None, verdicts=(), **parameters):
     """Duplicates as {message of the duplicate: (message of the canonical fact, method)}."""
     facts = table("facts", rows)
     vectors = embeddings(facts, lambda text: angle((angles or {}).get(text, 0)))
-    tables = {"facts": facts, "embeddings": vectors}
+    tables = {"facts": facts, "embeddings": vectors, "verdicts": table("verdicts", verdicts)}
     made = NearDuplicates(**{"overlap": 0, **parameters}).run(tables, HashModels()).tables
     by_id = {row["fact_id"]: row for row in made["facts"].to_pylist()}
     out = {}
@@ -186,3 +187,109 @@ def test_exact_form_keeps_signs_that_carry_sense():
 
 def test_guard_ignores_the_pronoun_and_the_first_word():
     assert guard("I think I sleep", []) == guard("They think we sleep", [])
+
+
+TEA = [fact("a", 1, "tea at dawn"), fact("b", 2, "a warm drink"), fact("c", 3, "cup of tea")]
+FAR = {"tea at dawn": 0, "a warm drink": 50, "cup of tea": 100}
+
+
+def judged(rows, verdicts, angles=None, **parameters):
+    return run(rows, angles, verdicts, judge="verdicts", **parameters)
+
+
+def test_verdicts_are_read_only_where_they_judge():
+    assert NearDuplicates().reads() == ("facts", "embeddings")
+    assert NearDuplicates(judge="verdicts").reads() == ("facts", "embeddings", "verdicts")
+    assert run(TEA, FAR, [verdict("b", "a", "same")]) == {}
+    tables = {"facts": table("facts", TEA), "embeddings": embeddings(table("facts", TEA))}
+    with pytest.raises(KeyError, match="verdicts"):
+        NearDuplicates(judge="verdicts").run(tables, HashModels())
+
+
+def test_a_model_calls_facts_the_same_and_keeps_near_ones_apart():
+    assert judged(TEA, [verdict("b", "a", "same")], FAR) == {"b": ("a", "model")}
+    near = {"tea at dawn": 0, "a warm drink": 5, "cup of tea": 100}
+    assert judged(TEA, [], near) == {"b": ("a", "cosine")}
+    assert judged(TEA, [verdict("b", "a", "refines")], near) == {}
+
+
+def test_pairs_without_a_verdict_are_judged_by_rules():
+    near = {"tea at dawn": 0, "a warm drink": 5, "cup of tea": 10}
+    found = judged(TEA, [verdict("b", "a", "unrelated")], near)
+    assert found == {"c": ("b", "cosine")}
+    copy = fact("d", 4, "Tea at dawn!")
+    assert judged([TEA[0], copy], [verdict("d", "a", "unrelated")]) == {"d": ("a", "exact")}
+
+
+def test_what_is_the_same_as_a_duplicate_goes_where_it_does():
+    chain = [verdict("b", "a", "same"), verdict("c", "b", "same")]
+    assert judged(TEA, chain, FAR) == {"b": ("a", "model"), "c": ("a", "model")}
+    near = {"tea at dawn": 0, "a warm drink": 5, "cup of tea": 100}
+    found = judged(TEA, [verdict("c", "b", "same")], near)
+    assert found == {"b": ("a", "cosine"), "c": ("a", "model")}
+    again = [*TEA, fact("d", 4, "Cup of tea!")]
+    assert judged(again, [verdict("c", "a", "same")], FAR)["d"] == ("a", "model")
+
+
+def test_of_several_the_earliest_canonical_fact_is_taken():
+    both = [verdict("c", "b", "same"), verdict("c", "a", "same")]
+    assert judged(TEA, both, FAR) == {"c": ("a", "model")}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "score"),
+    [
+        ({}, {}, 0.59),
+        ({}, {"occurred_start": at(0), "occurred_end": at(1)}, 0.9),
+        (
+            {"occurred_start": at(0), "occurred_end": at(1)},
+            {"occurred_start": at(1), "occurred_end": at(2)},
+            0.9,
+        ),
+        ({}, {"subject": "Ann", "attribute": "pet", "value": "Rex"}, 0.9),
+        (
+            {"subject": "Ben", "attribute": "pet", "value": "Rex"},
+            {"subject": "Ann", "attribute": "pet", "value": "Rex"},
+            0.9,
+        ),
+    ],
+)
+def test_what_cannot_be_the_same_is_not(earlier, later, score):
+    rows = [TEA[0] | earlier, TEA[1] | later]
+    said = [verdict("b", "a", "same", score)]
+    assert judged(rows, said, FAR) == {}
+    facts = table("facts", rows)
+    tables = {"facts": facts, "embeddings": embeddings(facts), "verdicts": table("verdicts", said)}
+    counters = NearDuplicates(judge="verdicts").run(tables, HashModels()).counters
+    assert counters["same_refused"] == 1
+
+
+def test_two_spellings_of_a_value_may_be_the_same_but_not_one_that_came_back():
+    rows = [says("a", 1, "NYC"), says("b", 2, "New York"), says("c", 3, "Oslo")]
+    rows.append(says("d", 4, "new york city"))
+    far = {row["text"]: 60 * n for n, row in enumerate(rows)}
+    assert judged(rows, [verdict("b", "a", "same")], far) == {"b": ("a", "model")}
+    assert judged(rows, [verdict("d", "a", "same")], far) == {}
+
+
+kinds_of_verdict = st.sampled_from(["same", "same", "refines", "unrelated"])
+
+
+@examples(40)
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 80)), min_size=2, max_size=14),
+    st.dictionaries(st.tuples(st.integers(0, 13), st.integers(0, 13)), kinds_of_verdict),
+    st.randoms(),
+)
+def test_any_order_of_facts_and_verdicts_gives_the_same(points, said, rng):
+    rows = [fact(f"m{n:02}", minute, f"tea {'a' * n}") for n, (minute, _) in enumerate(points)]
+    angles = {row["text"]: point[1] for row, point in zip(rows, points, strict=True)}
+    verdicts = [
+        verdict(f"m{later:02}", f"m{earlier:02}", name)
+        for (later, earlier), name in said.items()
+        if later < len(rows) and earlier < len(rows)
+    ]
+    expected = judged(rows, verdicts, angles)
+    rng.shuffle(rows)
+    rng.shuffle(verdicts)
+    assert judged(rows, verdicts, angles) == expected

@@ -1,6 +1,8 @@
 """Small invented logs for property tests: few texts, many coincidences."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from operators.parse.jsonl import parse_jsonl
 from schemas.message import Message
 
+SAMPLES = Path(__file__).parents[2] / "samples" / "logs"
 START = datetime(2025, 3, 3, 9, tzinfo=UTC)
 
 TEXTS = (
@@ -58,3 +61,9 @@ def parsed(batch: list[Message]) -> pa.Table:
     result = parse_jsonl(enumerate(lines, 1), "test")
     assert result.dead_letters.num_rows == 0
     return result.messages
+
+
+def sample(name: str, count: int) -> list[Message]:
+    """The first messages of a bundled log."""
+    with (SAMPLES / f"{name}.jsonl").open() as file:
+        return [Message.model_validate_json(line) for line in itertools.islice(file, count)]

@@ -15,6 +15,7 @@ def assert_resolved(rows: Rows) -> None:
     """Raises AssertionError with the row that refers to nothing."""
     tables = {name: list(found) for name, found in rows.items()}
     _assert_facts(tables)
+    _assert_verdicts(tables)
     _assert_index(tables)
     _assert_links(tables)
     _assert_scenes(tables)
@@ -57,6 +58,12 @@ def _assert_facts(tables: Mapping[str, list[Row]]) -> None:
         _assert_in(row, [text_hash(str(row["text"]))], vectors)
         others = [row["canonical_id"], row["superseded_by"]]
         _assert_in(row, [other for other in others if other is not None], facts)
+
+
+def _assert_verdicts(tables: Mapping[str, list[Row]]) -> None:
+    facts = _ids(tables["facts"], "fact_id")
+    for row in tables["verdicts"]:
+        _assert_in(row, [row["later_id"], row["earlier_id"]], facts)
 
 
 def _assert_index(tables: Mapping[str, list[Row]]) -> None:

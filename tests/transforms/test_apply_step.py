@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from operators.base import Key, Models, Operator, StepResult, Tables
+from operators.llm.errors import ModelUnavailableError
 from schemas.tables import TABLES
-from transforms.apply_step import ModelUnavailableError, apply_step, failure_id
+from transforms.apply_step import apply_step, failure_id
 from transforms.frame import Frame
 
 

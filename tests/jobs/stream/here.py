@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.digest import digest
+from jobs.llm_gateways import Limits
 from jobs.local_models import LocalModels
 from jobs.stream.builders import Counters
 from jobs.stream.pulse import Pulse
@@ -46,7 +47,9 @@ class Recorded:
 class HereBuilders:
     """One builder, which works while it is waited for."""
 
-    def __init__(self, warehouse: Warehouse, plan: Plan, workers: int, known: Known) -> None:
+    def __init__(
+        self, warehouse: Warehouse, plan: Plan, workers: int, known: Known, limits: Limits
+    ) -> None:
         self._rows = RememberedRows(Recorded(warehouse))
         self._plan = plan
         self._known = known
@@ -68,6 +71,9 @@ class HereBuilders:
         self.idle = []
 
     def counts(self) -> dict[str, int]:
+        return {}
+
+    def spent(self) -> dict[str, float]:
         return {}
 
     def finished(self, timeout: float) -> Iterator[tuple[Piece, Counters, tuple[ChangeSet, ...]]]:

@@ -5,15 +5,25 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from operators.personas.llm_reader import LlmReader
 from operators.personas.rule_personas import RulePersonas
 from operators.supersession import Supersession
 from tests.operators import test_conformance as conformance
+from tests.operators.llm.fakes import LLM, PlausibleModels
 from tests.operators.samples import HashModels, facts_of, log, table
 
+OPERATORS = [RulePersonas(), RulePersonas(reader=LlmReader(llm=LLM, statements=5))]
 
-@pytest.fixture
-def operator() -> RulePersonas:
-    return RulePersonas()
+
+@pytest.fixture(params=OPERATORS, ids=["rules", "llm"])
+def operator(request: pytest.FixtureRequest) -> RulePersonas:
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models that answer stand in for those that only embed."""
+    monkeypatch.setattr(conformance, "HashModels", PlausibleModels)
 
 
 @pytest.fixture(scope="module")

@@ -6,19 +6,37 @@ import pyarrow as pa
 import pytest
 
 from operators.personas.rule_personas import RulePersonas
+from operators.reflection.llm_rule import LlmRule
 from operators.reflection.persona_reflection import PersonaReflection
 from operators.supersession import Supersession
 from schemas.ids import content_id
 from tests.operators import test_conformance as conformance
+from tests.operators.llm.fakes import LLM, ScriptedModels
 from tests.operators.samples import HashModels, at, says, table
 
 DAY = 24 * 60
 CITIES = ["Rome", "Rome", "Rome", "Oslo", "Rome"]
 
 
-@pytest.fixture
-def operator() -> PersonaReflection:
-    return PersonaReflection()
+class Denying(ScriptedModels):
+    """Takes the first candidate of every conversation for a denial."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: '{"judged": [{"line": 1, "verdict": "denies"}]}')
+
+
+OPERATORS = [PersonaReflection(), PersonaReflection(rule=LlmRule(llm=LLM))]
+
+
+@pytest.fixture(params=OPERATORS, ids=["rules", "llm"])
+def operator(request: pytest.FixtureRequest) -> PersonaReflection:
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models that answer stand in for those that only embed."""
+    monkeypatch.setattr(conformance, "HashModels", Denying)
 
 
 @pytest.fixture(scope="module")

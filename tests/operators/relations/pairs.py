@@ -54,10 +54,16 @@ def linked(later: str, earlier: str, type_: str = "associated") -> dict[str, Any
     }
 
 
-def relate(rows: Sequence[dict[str, Any]], links: Sequence[dict[str, Any]] = (), **parameters: Any):
+def relate(
+    rows: Sequence[dict[str, Any]],
+    links: Sequence[dict[str, Any]] = (),
+    verdicts: Sequence[dict[str, Any]] = (),
+    **parameters: Any,
+):
     """Relations as {(later, earlier) keys: (type, method)}."""
     facts = table("facts", rows)
     given = {"facts": facts, "embeddings": embeddings(facts), "links": table("links", links)}
+    given["verdicts"] = table("verdicts", verdicts)
     result = TypedRelations(**parameters).run(given, HashModels())
     key = {row["fact_id"]: row["message_id"] for row in rows}
     return {

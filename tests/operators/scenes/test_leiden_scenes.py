@@ -179,7 +179,7 @@ def test_the_titles_are_part_of_the_configuration():
     assert short.fingerprint() != LeidenScenes().fingerprint()
     with pytest.raises(ValueError, match="kind"):
         LeidenScenes.model_validate({"titles": {"kind": "poetic"}})
-    found, *_ = scenes(talk(3), titles={"max_chars": 60, "max_keywords": 2})
+    found, *_ = scenes(talk(3), titles={"kind": "extractive", "max_chars": 60, "max_keywords": 2})
     assert all(len(row["summary"]) <= 60 and len(row["keywords"]) == 2 for row in found)
 
 
