@@ -1,57 +1,27 @@
 """Memory by a language model is a function of the log and of its recorded answers."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.local_models import LocalModels
-from operators.base import Vectors
-from operators.embedding.host import EmbedderHost
-from operators.embedding.minilm import MiniLm
-from operators.llm.call import Answer, Request
-from operators.llm.spec import AnyLlm
 from pipelines.plan import plan
 from pipelines.slice_build import build_slice
 from schemas.message import Message
 from schemas.tables import TABLES
 from tests.effort import examples
-from tests.operators.llm.fakes import plausible
+from tests.pipelines.llm_engine import Engine
 from tests.pipelines.logs import messages, parsed, sample
 from tests.pipelines.resolved import assert_resolved
 from tests.reference.memory_store import MemoryStore
 
 PLAN = plan("conversation_memory_llm")
-EMBEDDER = LocalModels(EmbedderHost(MiniLm()))
 
 
 @pytest.fixture(scope="module")
 def friends() -> list[Message]:
     return sample("friends", 150)
-
-
-class Engine:
-    """The real embedder, and plausible answers; counts what it is asked."""
-
-    def __init__(self, broken: bool = False) -> None:
-        self.calls: list[str] = []
-        self.rounds = 0
-        self._broken = broken
-
-    def embed(self, texts: Sequence[str], model_id: str) -> Vectors:
-        return EMBEDDER.embed(texts, model_id)
-
-    def token_counts(self, texts: Sequence[str], model_id: str) -> Sequence[int]:
-        return EMBEDDER.token_counts(texts, model_id)
-
-    def generate(self, llm: AnyLlm, requests: Sequence[Request]) -> list[Answer]:
-        ids = [request.call_id(llm) for request in requests]
-        self.calls += ids
-        self.rounds += 1
-        texts = ["{" if self._broken else plausible(request) for request in requests]
-        return [Answer(id_, "ok", text, 5, 5) for id_, text in zip(ids, texts, strict=True)]
 
 
 def build(

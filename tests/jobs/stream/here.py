@@ -14,6 +14,7 @@ from jobs.stream.remembered import RememberedRows
 from jobs.stream.report import StreamReport
 from jobs.stream.stream import Stream, StreamRequest
 from jobs.stream.workers import Known, Piece
+from operators.base import ModelAccess
 from operators.embedding.host import EmbedderHost
 from operators.embedding.minilm import MiniLm
 from operators.parse.jsonl import parse_jsonl
@@ -55,6 +56,7 @@ class HereBuilders:
         self._known = known
         self._pieces: list[Piece] = []
         self.idle = [0]
+        self.models: ModelAccess = models()
 
     @property
     def busy(self) -> int:
@@ -84,7 +86,7 @@ class HereBuilders:
                 piece.refreshed,
                 self._rows,
                 self._plan.steps,
-                models(),
+                self.models,
                 self._known.tombstones,
                 self._known.open_failures,
                 piece.too_late,
@@ -118,7 +120,11 @@ def stream_here(
 
 
 def stream_in(
-    opened: Warehouse, sources: Sequence[str], using: Plan, until_idle: float = 0.3
+    opened: Warehouse,
+    sources: Sequence[str],
+    using: Plan,
+    until_idle: float = 0.3,
+    builders: type[HereBuilders] = HereBuilders,
 ) -> StreamReport:
     """A stream of its own over a warehouse that is open already, which is half its cost."""
     report = StreamReport()
@@ -126,7 +132,7 @@ def stream_in(
     try:
         pulse = Pulse(opened.path, report, None, quiet=True)
         request = StreamRequest(using, opened_sources, 1, until_idle)
-        stream = Stream(opened, request, report, pulse, HereBuilders)
+        stream = Stream(opened, request, report, pulse, builders)
         stream.resume()
         stream.run()
     finally:
@@ -161,11 +167,11 @@ def content_in(opened: Warehouse) -> Content:
     return content_of(lambda name: read_table(opened, name).to_pylist())
 
 
-def batch_content(lines: Sequence[bytes], using: Plan) -> Content:
+def batch_content(lines: Sequence[bytes], using: Plan, asked: ModelAccess | None = None) -> Content:
     """What the digest of a new warehouse would be over, after one batch run."""
     store = MemoryStore()
     parsed = parse_jsonl(enumerate(lines, 1), "batch")
-    store.apply(build_slice(parsed.messages, [], store, using.steps, models()).changes)
+    store.apply(build_slice(parsed.messages, [], store, using.steps, asked or models()).changes)
     return store.content()
 
 
