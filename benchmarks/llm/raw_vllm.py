@@ -35,7 +35,9 @@ def raw_throughput(llm: VllmLlm, requests: Sequence[Request]) -> dict[str, float
         text=True,
         check=True,
     )
-    return json.loads(done.stdout.splitlines()[-1])
+    # vLLM may print lines of its own, also at the end.
+    results = [line for line in done.stdout.splitlines() if line.startswith('{"seconds"')]
+    return json.loads(results[-1])
 
 
 def main() -> None:

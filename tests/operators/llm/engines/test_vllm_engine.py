@@ -151,7 +151,11 @@ def test_death_of_the_engine_fails_all_calls_at_once(host: Host) -> None:
 
 
 async def _kill_in_flight(engine: VllmEngine, core: int) -> tuple[float, list[object]]:
-    requests = [ask_about(f"[1] Hal: I know {n} songs.") for n in range(6)]
+    endless = '{"type": "array", "items": {"type": "integer"}, "minItems": 600}'
+    requests = [
+        replace(ask_about(f"[1] Hal: I know {n} songs.", max_tokens=800), schema=endless)
+        for n in range(6)
+    ]
     calls = [
         asyncio.create_task(engine.complete(request, f"killed-{at}"))
         for at, request in enumerate(requests)
