@@ -12,7 +12,7 @@ from rich.text import Text
 
 from operators.base import Cost
 from pipelines.changes import RecordedCalls, StepChange, WarehouseStats, compare
-from pipelines.estimate import Estimate, Sample, estimate
+from pipelines.estimate import Embed, Estimate, Sample, estimate
 from pipelines.plan import Plan, PlanStep, parameters_of
 
 _RUNS_ON = {
@@ -82,12 +82,18 @@ class Explanation:
 
 
 def explain(
-    plan: Plan, sample: Sample | None = None, warehouse: WarehouseStats | None = None
+    plan: Plan,
+    sample: Sample | None = None,
+    warehouse: WarehouseStats | None = None,
+    vectors: Embed | None = None,
 ) -> Explanation:
-    """Explain a plan; with a sample of the input its cost, with a warehouse what changes."""
+    """Explain a plan; with a sample of the input its cost, with a warehouse what changes.
+
+    `vectors` embeds the sample, for a plan whose language model is asked about neighbours.
+    """
     return Explanation(
         plan,
-        estimate(plan, sample) if sample is not None else None,
+        estimate(plan, sample, vectors=vectors) if sample is not None else None,
         compare(plan, warehouse) if warehouse is not None else None,
         warehouse.model_calls() if warehouse is not None else None,
     )

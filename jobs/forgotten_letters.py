@@ -16,6 +16,8 @@ from transforms.warehouse.connection import Warehouse
 from transforms.warehouse.read import read_table
 
 _IS_TOO_LATE = f"step = '{EVENT_TIME_STEP}' AND reason = '{TOO_LATE}'"
+_STEP_REASONS = ", ".join(f"'{reason}'" for reason in (OPERATOR_ERROR, *MODEL_REASONS))
+_IS_OF_A_STEP = f"reason IN ({_STEP_REASONS})"
 _LATE_COLUMNS = (
     *("tenant", "conversation_id", "message_id", "speaker", "text", "attachments", "metadata"),
     "dead_letter_id",
@@ -41,10 +43,8 @@ def letters_of_conversations(
 
     Their raw bytes name the conversation, and may hold what a model made of its text.
     """
-    reasons = ", ".join(f"'{reason}'" for reason in (OPERATOR_ERROR, *MODEL_REASONS))
-    rows = read_table(
-        warehouse, "dead_letters", ["dead_letter_id", "raw"], where=f"reason IN ({reasons})"
-    )
+    columns = ["dead_letter_id", "raw"]
+    rows = read_table(warehouse, "dead_letters", columns, where=_IS_OF_A_STEP)
     out: list[str] = []
     for row in rows.to_pylist():
         named = json.loads(row["raw"])
@@ -56,11 +56,14 @@ def letters_of_conversations(
 def letters_naming(warehouse: Warehouse, words: list[str], tenant: str | None) -> list[str]:
     """Ids of other dead letters that hold all of `words`, sorted.
 
-    Few rows, of any encoding: looked at in Python. One whose tenant is not known counts.
+    Few rows, of any encoding: looked at in Python. One whose tenant is not known counts. Those
+    that steps left go with their conversation: what a model says may hold any word or number.
     """
     patterns = [_python_word(word) for word in words]
     columns = ["dead_letter_id", "raw", "detail", "tenant"]
-    others = read_table(warehouse, "dead_letters", columns, where=f"NOT ({_IS_TOO_LATE})")
+    others = read_table(
+        warehouse, "dead_letters", columns, where=f"NOT ({_IS_TOO_LATE}) AND NOT ({_IS_OF_A_STEP})"
+    )
     out: list[str] = []
     for row in others.to_pylist():
         if tenant is not None and row["tenant"] not in (None, tenant):

@@ -7,14 +7,16 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from operators.llm.engines.openai_endpoint import OpenAiEngine
+import stamina.instrumentation
 
+from jobs.errors import UsageError
 from operators.llm.budget import Budget
 from operators.llm.call import Answer, Request
 from operators.llm.engines.base import Engine
-from operators.llm.gateway import Gateway
+from operators.llm.engines.openai_endpoint import OpenAiEngine
+from operators.llm.gateway import REMEMBERED, Gateway
 from operators.llm.journal import AnswerJournal
-from operators.llm.spec import AnyLlm, OpenAiLlm, VllmLlm
+from operators.llm.spec import AnyLlm, OpenAiLlm, Price, VllmLlm
 from pipelines.plan import Plan
 
 ANSWERS_DIR = "answers"
@@ -34,6 +36,29 @@ class Limits:
 NO_LIMITS = Limits()
 
 
+def check_limits(plan: Plan, limits: Limits) -> None:
+    """Pass, if the limits can be kept.
+
+    Raises:
+        UsageError: the plan calls no language model, or none that has a price.
+    """
+    if limits == NO_LIMITS:
+        return
+    llms = llms_of(plan)
+    if not llms:
+        raise UsageError(
+            f"--max-tokens and --max-cost: no step of pipeline '{plan.name}' calls a language "
+            "model; leave them out"
+        )
+    if limits.max_cost is not None and all(llm.price == Price() for llm in llms):
+        names = ", ".join(sorted({llm.model for llm in llms}))
+        raise UsageError(
+            f"--max-cost: {names} has no price, so all calls would count as free. Declare it in "
+            "the pipeline, in US dollars per million tokens (price: {input: 0.10, output: "
+            "0.40}), or give --max-tokens"
+        )
+
+
 def llms_of(plan: Plan) -> list[AnyLlm]:
     """The models that the steps of a plan name, each once."""
     parts = [part for step in plan.steps for part in step.operator.llm_parts().values()]
@@ -50,6 +75,8 @@ class Gateways:
     """
 
     def __init__(self, journal: Path | None, limits: Limits, open_vllm: OpenVllm) -> None:
+        # Its log of a retry shows the arguments of the call: what people said.
+        stamina.instrumentation.set_on_retry_hooks(())
         self._budget = Budget(limits.max_tokens, limits.max_cost)
         self._journal: AnswerJournal | None = None
         if journal is not None:
@@ -90,10 +117,15 @@ class Gateways:
         known = self._gateways.get(llm.key)
         if known is None:
             engine = self._engines[llm.key] = self._engine(llm)
-            known = Gateway(llm, engine, self._journal, self._budget)
+            known = Gateway(llm, engine, self._journal, self._budget, self._room())
             known.remember(self._remembered)
             self._gateways[llm.key] = known
         return known
+
+    def _room(self) -> int:
+        """Answers that a gateway keeps: all from before, or the oldest would be paid again."""
+        journaled = sum(1 for _ in self._journal.load()) if self._journal else 0
+        return REMEMBERED + len(self._remembered) + journaled
 
     def _engine(self, llm: AnyLlm) -> "_Lazy":
         if isinstance(llm, OpenAiLlm):

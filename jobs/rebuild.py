@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 
 from jobs.errors import UsageError
-from jobs.local_models import LocalModels
+from jobs.rebuild_models import RebuildModels
 from operators.embedding.host import EmbedderHost
 from operators.embedding.minilm import MiniLm
 from operators.embedding.model_id import MODEL_ID
@@ -14,7 +14,7 @@ from pipelines.plan import Plan, restored_plan
 from pipelines.slice_build import build_slice
 from transforms.call_ledger import answers_of
 from transforms.frame import Conversation, conversations_of
-from transforms.warehouse.connection import Warehouse
+from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
 from transforms.warehouse.read import read_table
 
 
@@ -38,7 +38,8 @@ def rebuilder(plan: Plan) -> Callable[[Warehouse, pa.Table], Mapping[str, pa.Tab
     """From the messages of some conversations to all their rows.
 
     Recorded vectors and answers of language models are reused. What has changed with the
-    erasure is asked anew, so a pipeline with a language model needs it within reach.
+    erasure is asked anew; where the model cannot be reached, the rules stand in until the next
+    build (see `RebuildModels`).
     """
 
     def rebuild(warehouse: Warehouse, messages: pa.Table) -> Mapping[str, pa.Table]:
@@ -51,7 +52,8 @@ def rebuilder(plan: Plan) -> Callable[[Warehouse, pa.Table], Mapping[str, pa.Tab
             where=f"model_id = '{MODEL_ID}'",
         )
         host.remember([str(h) for h in recorded["text_hash"].to_pylist()], recorded["vector"])
-        models = LocalModels(host, recorded_answers(warehouse, conversations_of(messages)))
+        answers = recorded_answers(warehouse, conversations_of(messages))
+        models = RebuildModels(host, answers, warehouse.path / JOURNAL_DIR)
         try:
             result = build_slice(messages, [], None, plan.steps, models)
         finally:

@@ -1,7 +1,7 @@
 """`memoryflow why ID`: from a memory back to the messages, the model calls and the run.
 
 Works for every id of the warehouse: facts, cells, sessions, episodes, tree nodes, entities,
-links, scenes, personas, artifacts and messages.
+links, scenes, personas, model calls (`call_...` of language models) and messages.
 """
 
 import json
@@ -30,6 +30,7 @@ _KINDS: dict[str, tuple[str, str]] = {
     "artifact": ("artifacts", "artifact_id"),
     "message": ("messages", "message_id"),
 }
+_CALL = "call"  # What ids of language models' calls begin with.
 _SUGGESTIONS = 3
 
 
@@ -140,6 +141,7 @@ def _run(warehouse: Warehouse, snapshot: Row | None) -> Row | None:
 def _unknown(warehouse: Warehouse, memory_id: str, conversation: str | None) -> str:
     ids: set[str] = set()
     prefix = memory_id.split("_", 1)[0]
+    prefix = "artifact" if prefix == _CALL else prefix
     kinds = [prefix] if prefix in _KINDS else list(_KINDS)
     for kind in kinds:
         table, column = _KINDS[kind]
@@ -185,8 +187,8 @@ def _lines(e: Explanation) -> list[str]:
     lines += _section(
         "model calls",
         (
-            f"{a['step']}: {a['model_id']}, {a['tokens_in']} tokens in, {a['tokens_out']} out, "
-            f"{a['artifact_id']}"
+            f"{a['step']}: {a['model_id']}{_prompt(a)}, {a['tokens_in']} tokens in, "
+            f"{a['tokens_out']} out, {a['artifact_id']}"
             for a in e.model_calls
         ),
     )
@@ -206,8 +208,16 @@ def _texts(e: Explanation) -> list[str]:
     """What a memory says, in one line or two."""
     if e.kind == "persona":
         return [_trait(e.row)]
-    names = ("title", "text", "content", "summary", "name")
+    names = ("title", "text", "content", "summary", "name", "output")
     return [str(e.row[name]) for name in names if e.row.get(name)]
+
+
+def _prompt(call: Row) -> str:
+    """Prompt of a language model's call, and how it ended unless well."""
+    if not call["prompt"]:
+        return ""
+    status = "" if call["status"] == "ok" else f", {call['status']}"
+    return f", prompt {call['prompt']}{status}"
 
 
 def _trait(persona: Row) -> str:

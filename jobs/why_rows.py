@@ -1,5 +1,6 @@
 """What `memoryflow why` reads of one conversation: a memory, and what it rests on."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -9,6 +10,21 @@ from transforms.warehouse.connection import Warehouse
 from transforms.warehouse.scope import Conversation, literal
 
 Row = dict[str, Any]
+
+# Prompts by which a language model tells a kind of memory.
+_PROMPTS: dict[str, str] = {
+    "fact": "extract_facts",
+    "episode": "retell_session",
+    "link": "judge_pairs",
+    "scene": "tell_scene",
+    "persona": "read_personas",
+    "node": "summarise_node",
+}
+_DOUBTS = "reflect"
+_MAKERS = ("extractor", "made_by", "summarizer", "method")
+_BY_MODEL = frozenset({"llm", "model"})
+_WORDS = ("text", "title", "content", "summary", "value")
+"""Columns that hold a model's words as it wrote them, as a rule."""
 
 
 class ConversationRows:
@@ -48,7 +64,7 @@ class ConversationRows:
             "link": lambda: self._with_duplicates(self._at_ends(row)),
             "scene": lambda: self._with_duplicates(self._members_of([row["scene_id"]])),
             "persona": lambda: self._with_duplicates(row["evidence"]),
-            "artifact": lambda: self._with_text_hash(row["input_hash"]),
+            "artifact": lambda: self._of_call(row),
             "message": lambda: self.facts(
                 f"list_contains(source_message_ids, {literal(row['message_id'])})"
             ),
@@ -89,6 +105,8 @@ class ConversationRows:
             if kind != "cell":
                 ids.update(i for fact in facts for i in fact["source_message_ids"])
             condition = f"message_id IN {_in(ids)}"
+            if kind == "artifact" and not ids and row["session_id"]:
+                condition = f"session_id = {literal(row['session_id'])}"
             if kind == "link":  # Sessions are linked, too.
                 condition += f" OR session_id IN {_in([row['source_id'], row['target_id']])}"
             found = self.select("messages", f"is_current AND ({condition})")
@@ -96,13 +114,42 @@ class ConversationRows:
         return [_said(m, facts) for m in found]
 
     def model_calls(self, kind: str, row: Row, texts: Iterable[str]) -> list[Row]:
-        """Recorded calls whose input was the text of this memory."""
+        """Recorded calls whose input was the text of this memory, or that told it.
+
+        A memory holds no id of a call: model text enters no id, and the rules may have the last
+        word on it. So a language model's calls are found by what they answered: those of the
+        prompt and session whose answer holds the memory's words, or all of that prompt and
+        session where none does word by word.
+        """
         if kind == "artifact":
             return [row]
         hashes = {content_hash("text", text) for text in texts}
         if kind in ("cell", "message", "node"):
             hashes.add(content_hash("text", row.get("text") or row.get("summary") or ""))
-        return self.select("artifacts", f"input_hash IN {_in(hashes)}")
+        embedded = self.select("artifacts", f"input_hash IN {_in(hashes)} AND output IS NULL")
+        doubts = self._calls(_DOUBTS, "") if row.get("doubt") or kind == "scene" else []
+        return [*embedded, *self._told_by(kind, row), *doubts]
+
+    def _told_by(self, kind: str, row: Row) -> list[Row]:
+        made_by = str(next((row[name] for name in _MAKERS if row.get(name)), ""))
+        if kind not in _PROMPTS or made_by.removesuffix("_facts") not in _BY_MODEL:
+            return []  # By rules alone, or they stand in for what the model said.
+        session = row.get("session_id") or ""
+        if kind == "link":  # Pairs are asked about with the session of the later fact.
+            later = self.one("facts", "fact_id", row["source_id"])
+            session = later["session_id"] if later else ""
+        calls = self._calls(_PROMPTS[kind], session)
+        words = [str(row[name]) for name in _WORDS if row.get(name)]
+        exact = [call for call in calls if any(_holds(call["output"], word) for word in words)]
+        return exact or calls
+
+    def _calls(self, prompt: str, session: str) -> list[Row]:
+        """Calls of a language model by a prompt; for a session, if one is named."""
+        where = f"output IS NOT NULL AND starts_with(prompt, {literal(f'{prompt}@')})"
+        if session:
+            where += f" AND session_id = {literal(session)}"
+        found = self.select("artifacts", where)
+        return sorted(found, key=lambda call: (call["session_id"], call["artifact_id"]))
 
     def steps(self, row: Row) -> list[Row]:
         """Stamps of the steps that computed a row."""
@@ -140,8 +187,14 @@ class ConversationRows:
         ends = [link["source_id"], link["target_id"]]
         return [*ends, *self._members_of(ends)]
 
-    def _with_text_hash(self, input_hash: str) -> list[Row]:
-        return [f for f in self.facts("true") if content_hash("text", f["text"]) == input_hash]
+    def _of_call(self, call: Row) -> list[Row]:
+        """Facts whose text a call embedded, or that a language model told in its answer."""
+        output = call["output"]
+        if output is None:
+            hashed = call["input_hash"]
+            return [f for f in self.facts("true") if content_hash("text", f["text"]) == hashed]
+        where = f"session_id = {literal(call['session_id'])}" if call["session_id"] else "true"
+        return [fact for fact in self.facts(where) if _holds(output, fact["text"])]
 
 
 def select_rows(
@@ -170,6 +223,12 @@ def _said(message: Row, facts: Iterable[Row]) -> Row:
     ]
     names = ("message_id", "speaker", "timestamp", "text", "revision", "is_current")
     return {**{name: message[name] for name in names}, "spans": spans}
+
+
+def _holds(output: str, words: str) -> bool:
+    """Whether an answer says these words; it is JSON, in whatever escapes."""
+    said = [words, json.dumps(words)[1:-1], json.dumps(words, ensure_ascii=False)[1:-1]]
+    return any(part in output for part in said)
 
 
 def _in(values: Iterable[str]) -> str:

@@ -5,7 +5,6 @@ Only what model calls depend on is run: nothing that lies behind the last of the
 """
 
 import logging
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,15 +15,15 @@ from operators.base import Cost, Key, Models, Tables, Vectors
 from operators.llm.call import Answer, Request
 from operators.llm.spec import AnyLlm
 from pipelines.plan import APPENDABLE, INPUT_TABLE, Plan, PlanStep
-from schemas.ids import content_hash
 from schemas.tables import TABLES
 from transforms.step import table_of
 
 MAX_SAMPLE_MESSAGES = 2_000
 
+Embed = Callable[[Sequence[str], str], Vectors]
+
 _CHARS_PER_TOKEN = 4.0  # English prose in WordPiece and BPE vocabularies.
 _DIMENSION = 384
-_WORD = re.compile(r"[a-z0-9]{3,}")
 _log = logging.getLogger(__name__)
 
 
@@ -86,18 +85,20 @@ class Estimate:
 class CountingModels(Models):
     """Counts what is asked, and answers without a model.
 
-    Vectors are bags of hashed words: texts that share words are near each other, so that
-    steps that look for neighbours find about as many. Questions to a language model get no
+    Vectors are given by `vectors`, where a number of calls rests on neighbours, or else mean
+    nothing. Questions to a language model get no
     answer, so that the rules stand in and later steps have something to count.
 
     Attributes:
         count_tokens: tokens of a text.
+        vectors: embeds texts; None for equal vectors of no meaning.
         calls: distinct texts or requests so far.
         tokens: of these, sent and (for a language model) expected back.
         dollars: what the language model would cost.
     """
 
     count_tokens: Callable[[str], int]
+    vectors: Embed | None = None
     calls: int = 0
     tokens: int = 0
     dollars: float = 0.0
@@ -108,7 +109,11 @@ class CountingModels(Models):
         for text in texts:
             if self._is_new((model_id, text)):
                 self.tokens += self.count_tokens(text)
-        return np.stack([_bag_of_words(text) for text in texts])
+        if self.vectors is not None:
+            return self.vectors(texts, model_id)
+        vectors = np.zeros((len(texts), _DIMENSION), np.float32)
+        vectors[:, 0] = 1.0
+        return vectors
 
     def token_counts(self, texts: Sequence[str], model_id: str) -> Sequence[int]:
         """About as many tokens as the model would read."""
@@ -139,13 +144,6 @@ class CountingModels(Models):
         return new
 
 
-def _bag_of_words(text: str) -> Vectors:
-    vector = np.zeros(_DIMENSION, np.float32)
-    for word in _WORD.findall(text.lower()) or [text]:
-        vector[int(content_hash("word", word)[:8], 16) % _DIMENSION] += 1.0
-    return (vector / np.linalg.norm(vector)).astype(np.float32)
-
-
 def about_tokens(text: str) -> int:
     """Tokens of a text, by its length alone."""
     return max(1, round(len(text) / _CHARS_PER_TOKEN))
@@ -174,16 +172,27 @@ def head(batches: Iterable[pa.Table], limit: int = MAX_SAMPLE_MESSAGES) -> pa.Ta
 
 
 def estimate(
-    plan: Plan, sample: Sample, count_tokens: Callable[[str], int] = about_tokens
+    plan: Plan,
+    sample: Sample,
+    count_tokens: Callable[[str], int] = about_tokens,
+    vectors: Embed | None = None,
 ) -> Estimate:
-    """Expected calls and tokens of every step with a model, extrapolated by bytes."""
+    """Expected calls and tokens of every step with a model, extrapolated by bytes.
+
+    Args:
+        plan: the steps.
+        sample: the head of the input.
+        count_tokens: tokens of a text.
+        vectors: the embedder: how many pairs, scenes and nodes a language model is asked about
+            depends on what is near to what.
+    """
     needed = _needed(plan)
     tables: dict[str, pa.Table] = {INPUT_TABLE: sample.messages}
     estimates: list[StepEstimate] = []
     for step in plan.steps:
         if step.id not in needed:
             continue
-        models = CountingModels(count_tokens)
+        models = CountingModels(count_tokens, vectors)
         failure = _run(step, tables, models)
         if step.cost is Cost.NONE and failure is None:
             continue

@@ -65,13 +65,16 @@ class RuntimeSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     workers: int | None = Field(
-        default=None, ge=1, le=10_000, description="Ray workers; null for one per CPU."
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Ray workers; null for one per CPU, two with a language model.",
     )
     embedders: int | None = Field(
         default=None,
         ge=1,
         le=1_000,
-        description="Actors with the text model; null for one per worker.",
+        description="Actors with the text model; null for one per worker and CPU.",
     )
     slice_chars: int = Field(
         default=500_000,

@@ -464,7 +464,9 @@ _RUNS = Table(
         _req("input", _S, "What was read."),
         _req("started_at", TIMESTAMP, "Wall-clock start."),
         _req("finished_at", TIMESTAMP, "Wall-clock end of this commit."),
-        _req("status", _S, "running (a partial commit), live (a stream), stopped (a budget) or done."),
+        _req(
+            "status", _S, "running (a partial commit), live (a stream), stopped (a budget) or done."
+        ),
         _req("counters", _S, "Row counts per step, as JSON."),
     ),
     bookkeeping=True,

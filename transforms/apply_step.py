@@ -11,8 +11,8 @@ from operators.base import Key, ModelAccess, StepResult
 from operators.llm.errors import ModelUnavailableError
 from schemas.ids import content_id
 from schemas.tables import TABLES
-from transforms.call_ledger import CallLedger
-from transforms.frame import Conversation, Frame, StampKey
+from transforms.call_ledger import CallLedger, with_kept
+from transforms.frame import SCOPE, Conversation, Frame, StampKey
 from transforms.reuse import Keys, merge_written, recorded_rows, split_keys
 from transforms.step import Step, tables_read, writes_of
 
@@ -22,9 +22,9 @@ OPERATOR_ERROR = "operator_error"
 def apply_step(step: Step, frame: Frame, models: ModelAccess) -> Frame:
     """The frame with the step's tables added.
 
-    A key whose computation raises goes to `dead_letters` with the error and yields no rows;
-    all other keys are unaffected. `ModelUnavailableError` is not caught: it is no fault of
-    the data.
+    A key whose computation raises goes to `dead_letters` with the error and yields no rows,
+    except of the calls that it had made; all other keys are unaffected.
+    `ModelUnavailableError` is not caught: it is no fault of the data.
     """
     dirty, clean = split_keys(step, frame)
     inputs = {name: frame.table(name) for name in tables_read(step)}
@@ -38,25 +38,55 @@ def apply_step(step: Step, frame: Frame, models: ModelAccess) -> Frame:
     broken = frame.broken | {key[:2] for key in failed} | calls.unanswered
     stamps = {k: v for k, v in {**dirty.stamps, **clean.stamps}.items() if k[:2] not in broken}
     counters = {"computed": len(dirty.stamps) - len(failed), "kept": len(clean.stamps)}
+    written = merge_written(step, frame, result.tables, kept)
+    if step.operator.llm_parts():
+        recorded = frame.existing_table("artifacts")
+        written["artifacts"] = with_kept(written["artifacts"], recorded, step.id, broken)
     return replace(
         frame,
-        tables={**frame.tables, **merge_written(step, frame, result.tables, kept)},
+        tables={**frame.tables, **written},
         new_stamps={**frame.new_stamps, **stamps},
         broken=broken,
         dead_letters=(*frame.dead_letters, *_dead_letters(step, failed), *calls.dead_letters),
-        asked=frame.asked | {(step.id, *key[:3]) for key in dirty.stamps},
+        asked=frame.asked | {(step.id, *key) for key in _letter_keys(frame, dirty)},
         counters={**frame.counters, step.id: {**result.counters, **calls.counters, **counters}},
     )
 
 
+def _letter_keys(frame: Frame, dirty: Keys) -> set[tuple[str, str, str]]:
+    """(tenant, conversation, session) under which the step's answers may have left letters.
+
+    A step over whole conversations may ask by session, too; and sessions that are no more (a
+    late message has made two of them one) have none any more.
+    """
+    keys = {key[:3] for key in dirty.stamps}
+    conversations = {key[:2] for key in dirty.stamps}
+    existing = _sessions(frame.existing_table("sessions"))
+    if dirty.kind is Key.CONVERSATION:
+        return keys | {key for key in existing if key[:2] in conversations}
+    return keys | (existing - _sessions(frame.table("sessions")))
+
+
+def _sessions(sessions: pa.Table) -> set[tuple[str, str, str]]:
+    columns = [sessions[name].to_pylist() for name in (*SCOPE, "session_id")]
+    return {(str(t), str(c), str(s)) for t, c, s in zip(*columns, strict=True)}
+
+
 class _Calls:
-    """Ledgers of the calls of a step: one for each run of its operator that succeeded."""
+    """Ledgers of the calls of a step: one for each run of its operator.
+
+    Attributes:
+        dead_letters: of the runs that succeeded.
+        unanswered: conversations in which one of these got no answer.
+        counters: of all runs.
+    """
 
     def __init__(self, step: Step, models: ModelAccess, recorded: pa.Table) -> None:
         self._step, self._models, self._recorded = step, models, recorded
         self.dead_letters: list[pa.Table] = []
         self.unanswered: set[Conversation] = set()
         self.counters: Counter[str] = Counter()
+        self._last: pa.Table = TABLES["artifacts"].empty()
 
     def run(self, inputs: Mapping[str, pa.Table]) -> StepResult:
         """Run the operator; the calls it made become rows of `artifacts`."""
@@ -65,14 +95,26 @@ class _Calls:
             result = self._step.operator.run(inputs, ledger)
         finally:
             self.counters.update(ledger.counters)
+            self._last = ledger.artifacts()
         letters = ledger.dead_letters()
         if letters.num_rows:
             self.dead_letters.append(letters)
         self.unanswered |= ledger.unanswered
         if not self._step.operator.llm_parts():
             return result
-        made = [ledger.artifacts(), *_given(result, "artifacts")]
+        made = [self._last, *_given(result, "artifacts")]
         return replace(result, tables={**result.tables, "artifacts": pa.concat_tables(made)})
+
+    def keep_answers(self) -> None:
+        """What the last run was answered is known from now on, although it failed."""
+        self._recorded = pa.concat_tables([self._recorded, self._last])
+
+    def left(self) -> StepResult:
+        """What a run that failed leaves: its calls are paid, and need not be paid again."""
+        rows = _no_rows(self._step)
+        if not self._step.operator.llm_parts():
+            return rows
+        return replace(rows, tables={**rows.tables, "artifacts": self._last})
 
 
 def _given(result: StepResult, name: str) -> list[pa.Table]:
@@ -90,6 +132,7 @@ def _run_isolated(
     except ModelUnavailableError:
         raise
     except Exception:
+        calls.keep_answers()
         return _run_one_by_one(step, inputs, keys, calls)
 
 
@@ -105,6 +148,7 @@ def _run_one_by_one(
             raise
         except Exception as error:
             failed.update(dict.fromkeys(single.stamps, error))
+            results.append(calls.left())
     return _concatenate(results), failed
 
 

@@ -1,10 +1,11 @@
 """Who asked a model what: answers that are recorded are not asked for again."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import orjson
+import polars as pl
 import pyarrow as pa
 
 from operators.base import ModelAccess, Models, Vectors
@@ -12,7 +13,7 @@ from operators.llm.call import Answer, Request
 from operators.llm.spec import AnyLlm
 from schemas.ids import content_hash, content_id
 from schemas.tables import TABLES
-from transforms.frame import Conversation
+from transforms.frame import Conversation, keep_conversations, to_arrow, to_polars
 from transforms.step import Step
 
 INVALID_OUTPUT = "invalid_output"
@@ -27,9 +28,10 @@ _Key = tuple[str, str, str]  # tenant, conversation, session
 class CallLedger(Models):
     """The models as one run of one step sees them.
 
-    A call that `recorded` holds an answer to is answered from there. All calls that the rows
-    of the step rest on, asked now or before, become rows of `artifacts`; answers that the
-    step could not use become dead letters.
+    A call that `recorded` holds an answer to is answered from there, whatever session or
+    conversation it was made for: sessions that become one are not paid for again. All calls
+    that the rows of the step rest on, asked now or before, become rows of `artifacts`; answers
+    that the step could not use become dead letters.
 
     Attributes:
         models: whom to ask what is not recorded.
@@ -44,7 +46,7 @@ class CallLedger(Models):
 
     def __post_init__(self) -> None:
         """Nothing has been asked yet."""
-        self._known: dict[_CallKey, Answer] | None = None
+        self._known: _Recorded | None = None
         self._rows: dict[_CallKey, dict[str, object]] = {}
         self._letters: dict[_Key, list[dict[str, object]]] = {}
         self.unanswered: set[Conversation] = set()
@@ -60,9 +62,9 @@ class CallLedger(Models):
     def generate(self, llm: AnyLlm, requests: Sequence[Request]) -> list[Answer]:
         """Recorded answers, and the model's to all other requests at once."""
         keys = [_key(request, request.call_id(llm)) for request in requests]
-        known = self._answers()
+        found = {key: answer for key in keys if (answer := self._answers().get(key)) is not None}
         missing = {
-            key[3]: request for key, request in zip(keys, requests, strict=True) if key not in known
+            key[3]: request for key, request in zip(keys, requests, strict=True) if key not in found
         }
         made: dict[str, Answer] = {}
         if missing:
@@ -70,7 +72,7 @@ class CallLedger(Models):
             made = dict(zip(missing, answers, strict=True))
             self.counters["round_trips"] += 1
             self.counters["calls"] += len(missing)
-        out = [known.get(key) or made[key[3]] for key in keys]
+        out = [found.get(key) or made[key[3]] for key in keys]
         for key, request, answer in zip(keys, requests, out, strict=True):
             if answer.status == "unanswered":
                 self._note_unanswered(request, answer)
@@ -98,9 +100,9 @@ class CallLedger(Models):
         rows = [letter for key in sorted(self._letters) for letter in self._letters[key]]
         return pa.Table.from_pylist(rows, schema=TABLES["dead_letters"].schema)
 
-    def _answers(self) -> dict[_CallKey, Answer]:
+    def _answers(self) -> "_Recorded":
         if self._known is None:
-            self._known = dict(_recorded_answers(self.recorded))
+            self._known = _Recorded(self.recorded)
         return self._known
 
     def _note_unanswered(self, request: Request, answer: Answer) -> None:
@@ -157,6 +159,36 @@ class CallLedger(Models):
             "latency_ms": answer.latency_ms,
             "cost": llm.price.of(answer.tokens_in, answer.cached_tokens, answer.tokens_out),
         }
+
+
+class _Recorded:
+    """Recorded answers: those to the same key first, then those to the same call."""
+
+    def __init__(self, artifacts: pa.Table) -> None:
+        self._by_key = dict(_recorded_answers(artifacts))
+        # In a fixed order, so that it does not depend on that of the rows which one is taken.
+        self._by_call = {key[3]: self._by_key[key] for key in sorted(self._by_key, reverse=True)}
+
+    def get(self, key: _CallKey) -> Answer | None:
+        """The answer to a call; None where there is none."""
+        return self._by_key.get(key) or self._by_call.get(key[3])
+
+
+def with_kept(
+    calls: pa.Table, recorded: pa.Table, step: str, conversations: Collection[Conversation]
+) -> pa.Table:
+    """Rows of `artifacts`, with those recorded that a step may ask for again.
+
+    Where a step failed, or got no answer, it has not asked for all it had, nor have the steps
+    behind it. What these conversations had is kept until they are whole: nothing is paid twice.
+    """
+    if not conversations or not recorded.num_rows:
+        return calls
+    key = list(TABLES["artifacts"].key)
+    rows = to_polars(keep_conversations(recorded, conversations))
+    spare = rows.filter((pl.col("step") == step) & pl.col("output").is_not_null())
+    spare = spare.join(to_polars(calls).select(key), on=key, how="anti")
+    return pa.concat_tables([calls, to_arrow(spare, "artifacts")])
 
 
 def model_letter_id(step: str, tenant: str, conversation: str, session: str, number: int) -> str:

@@ -312,4 +312,6 @@ def _is_date(schema: dict[str, Any], name: str) -> bool:
 def _is_judgement(item: dict[str, Any]) -> bool:
     """Whether an item of this form only says what kind of thing a line is."""
     parts = item.get("properties", {}).values()
-    return bool(parts) and all("enum" in p or p.get("type") in ("integer", "boolean") for p in parts)
+    return bool(parts) and all(
+        "enum" in p or p.get("type") in ("integer", "boolean") for p in parts
+    )

@@ -22,6 +22,7 @@ from jobs.batch.workers import SliceReport, SliceWorker, WorkerSetup, start_work
 from jobs.erasure_marks import without_erased
 from jobs.errors import EngineError, TooMuchBadInputError
 from jobs.llm_gateways import NO_LIMITS, Limits
+from jobs.worker_count import embedder_count
 from operators.embedding.model_id import MODEL_ID
 from operators.llm.engines.base import EngineDownError
 from operators.llm.errors import BudgetReachedError, ModelUnavailableError
@@ -141,7 +142,7 @@ def _build_on_ray(
     complete: bool,
 ) -> None:
     journal = committer.warehouse.path / JOURNAL_DIR
-    count = request.plan.runtime.embedders or request.workers
+    count = embedder_count(request.plan, request.workers)
     embedders = start_embedders(count, journal / MODEL_ID)
     llms = LlmActors(request.plan, journal, request.limits)
     setup = WorkerSetup(

@@ -1,16 +1,17 @@
 """Language models as Ray actors: one gateway a run, and the engines behind it."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
-from jobs.llm_gateways import Gateways, Limits, llms_of
+from jobs.llm_gateways import NO_LIMITS, Gateways, Limits, check_limits, llms_of
 from operators.llm.call import Answer, Request
-from operators.llm.engines.base import Engine, EngineDownError
+from operators.llm.engines.base import CallFailedError, Engine, EngineDownError
 from operators.llm.errors import ModelUnavailableError
 from operators.llm.spec import AnyLlm, VllmLlm
 from pipelines.plan import Plan
@@ -29,14 +30,28 @@ class VllmActor:
     def __init__(self, llm: VllmLlm) -> None:
         from operators.llm.engines.vllm_engine import VllmEngine  # noqa: PLC0415
 
-        self._engine = VllmEngine(llm)
+        self._engine: Engine | None = None
+        self._reason = ""
+        try:
+            self._engine = VllmEngine(llm)
+        except EngineDownError as error:
+            # Told by `ready`: an error of a constructor reaches nobody but as a traceback.
+            self._reason = str(error)
 
     async def ready(self) -> bool:
-        """True once the model is loaded."""
+        """True once the model is loaded.
+
+        Raises:
+            EngineDownError: it cannot be loaded.
+        """
+        if self._engine is None:
+            raise EngineDownError(self._reason)
         return True
 
     async def complete(self, request: Request, call_id: str) -> Answer:
         """The answer to one call."""
+        if self._engine is None:
+            os._exit(_DEAD)  # It had started before; perhaps it does so again.
         try:
             return await self._engine.complete(request, call_id)
         except EngineDownError:
@@ -52,18 +67,27 @@ class VllmReplicas(Engine):
     def __init__(self, replicas: Sequence[Any]) -> None:
         self._replicas = list(replicas)
 
+    async def ready(self) -> None:
+        """Until all have loaded the model.
+
+        Raises:
+            EngineDownError: one cannot.
+        """
+        for replica in self._replicas:
+            with _own_words():
+                await replica.ready.remote()
+
     async def complete(self, request: Request, call_id: str) -> Answer:
         """The answer of the replica that this conversation is with.
 
         Raises:
+            CallFailedError: the engine gave up this call.
             EngineDownError: it died and could not be started again.
         """
         group = content_hash("replica", request.tenant, request.conversation_id)
         replica = self._replicas[int(group[:8], 16) % len(self._replicas)]
-        try:
+        with _own_words():
             return await replica.complete.remote(request, call_id)
-        except RayActorError as error:
-            raise EngineDownError(f"a vLLM actor died and does not start: {error}") from error
 
     async def close(self) -> None:
         """End the engines."""
@@ -71,19 +95,52 @@ class VllmReplicas(Engine):
             ray.kill(replica)
 
 
+@contextmanager
+def _own_words() -> Generator[None]:
+    """Errors of a replica as it raised them: Ray's hold its traceback, with ids and addresses.
+
+    They go into dead letters, which must not depend on where a run ran.
+    """
+    try:
+        yield
+    except RayActorError as error:
+        raise EngineDownError(
+            f"a vLLM actor died and does not start again ({type(error).__name__}); the machine may "
+            "be short of memory. See the log of the actor in Ray's folder for the reason"
+        ) from error
+    except RayTaskError as error:
+        if isinstance(error.cause, EngineDownError | CallFailedError):
+            raise type(error.cause)(str(error.cause)) from None
+        raise
+
+
 async def _start_replicas(llm: VllmLlm) -> Engine:
+    one_node = sum(bool(node["Alive"]) for node in ray.nodes()) == 1
+    if one_node:
+        _check_gpus(llm, ray.cluster_resources().get("GPU", 0.0))
     remote: Any = ray.remote(VllmActor)
     actor = remote.options(
-        num_cpus=llm.cpus,
+        # On a single node, slice workers and embedders have been given all logical CPUs: the
+        # engine would wait for one for ever.
+        num_cpus=0 if one_node else llm.cpus,
         num_gpus=llm.gpus,
         max_restarts=10,
         max_task_retries=10,
         max_concurrency=llm.max_in_flight * 2,
     )
-    replicas = [actor.remote(llm) for _ in range(llm.replicas)]
-    for replica in replicas:
-        await replica.ready.remote()
-    return VllmReplicas(replicas)
+    replicas = VllmReplicas([actor.remote(llm) for _ in range(llm.replicas)])
+    await replicas.ready()
+    return replicas
+
+
+def _check_gpus(llm: VllmLlm, there: float) -> None:
+    wanted = llm.gpus * llm.replicas
+    if wanted > there:
+        raise EngineDownError(
+            f"model {llm.model} asks for {wanted:g} GPUs (`gpus` x `replicas`), and Ray has "
+            f"{there:g} here. Lower them in the pipeline (`gpus: 0` is the CPU engine), or give "
+            "a cluster with --address"
+        )
 
 
 class GatewayActor:
@@ -107,21 +164,30 @@ class GatewayActor:
 
 
 class LlmActors:
-    """The gateway of a run; nothing is started for a plan without a language model."""
+    """The gateway of a run; nothing is started for a plan without a language model.
+
+    A gateway that dies is started again and finds its answers in the journal; but what it had
+    spent is forgotten then, so one with a budget is not: the run ends, and can go on.
+
+    Raises:
+        UsageError: the limits do not fit the plan.
+    """
 
     def __init__(self, plan: Plan, journal: Path, limits: Limits) -> None:
+        check_limits(plan, limits)
         self._llms = llms_of(plan)
         self.name: str | None = None
         self._actor: Any = None
         if self._llms:
             # Names are unique in a Ray session, and another build may run in it.
             self.name = f"llm-gateway-{os.urandom(4).hex()}"
+            restarts = 10 if limits == NO_LIMITS else 0
             remote: Any = ray.remote(GatewayActor)
             actor = remote.options(
                 name=self.name,
                 num_cpus=0,
-                max_restarts=10,
-                max_task_retries=10,
+                max_restarts=restarts,
+                max_task_retries=restarts,
                 max_concurrency=_GATEWAY_CALLS,
             )
             self._actor = actor.remote(str(journal), limits)
@@ -131,22 +197,33 @@ class LlmActors:
         return [] if self._actor is None else [self._actor.ready.remote(self._llms)]
 
     def spent(self) -> Mapping[str, float]:
-        """Calls, tokens and cost of this run so far."""
-        return {} if self._actor is None else ray.get(self._actor.spent.remote())
+        """Calls, tokens and cost of this run so far; nothing, if the gateway is gone."""
+        if self._actor is None:
+            return {}
+        try:
+            return ray.get(self._actor.spent.remote())
+        except RayActorError:
+            return {}
 
 
 def ask_gateway(gateway: Any, llm: AnyLlm, requests: Sequence[Request]) -> list[Answer]:
     """Answers of the gateway actor, for a slice worker.
 
     Raises:
-        ModelUnavailableError, BudgetReachedError: as the gateway says.
+        ModelUnavailableError, BudgetReachedError: as the gateway says. A fault of its own is
+            one, too: it is none of the conversation that happens to ask.
     """
     try:
         return ray.get(gateway.generate.remote(llm, list(requests)))
     except RayActorError as error:
-        raise ModelUnavailableError(f"the gateway to the model died: {error}") from error
+        raise ModelUnavailableError(
+            f"the gateway to the model died ({type(error).__name__}). Run again: what was "
+            "answered is kept"
+        ) from error
     except RayTaskError as error:
         cause = error.cause
         if isinstance(cause, ModelUnavailableError):
             raise type(cause)(*cause.args) from None
-        raise
+        raise ModelUnavailableError(
+            f"the gateway to the model failed with {type(cause).__name__}: {cause}"
+        ) from error

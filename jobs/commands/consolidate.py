@@ -1,6 +1,5 @@
 """`consolidate`."""
 
-import os
 from typing import Annotated
 
 import orjson
@@ -15,6 +14,7 @@ from jobs.commands.options import (
     WarehouseOption,
     WorkersOption,
 )
+from jobs.worker_count import worker_count
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +53,7 @@ def consolidate(
         report: ConsolidationReport = bring_up(
             opened,
             plan,
-            workers=workers or plan.runtime.workers or os.cpu_count() or 1,
+            workers=worker_count(plan, workers),
             conversation=conversation,
             address=address,
             quiet=quiet or json_output,

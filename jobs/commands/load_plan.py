@@ -1,5 +1,7 @@
 """The plan that a command works by: a pipeline, with what the command line says of its model."""
 
+from urllib.parse import urlsplit
+
 from pydantic import ValidationError
 
 from jobs.errors import UsageError
@@ -19,7 +21,8 @@ def load_plan(
 
     Raises:
         PipelineError: with every problem of the file.
-        UsageError: the options about the model do not fit the pipeline or each other.
+        UsageError: the options about the model do not fit the pipeline or each other, or an
+            address holds a password.
     """
     loaded = load(pipeline)
     if llm_url is None:
@@ -27,7 +30,7 @@ def load_plan(
             raise UsageError(
                 "--llm-model and --llm-key-env say more about --llm-url: give that, too"
             )
-        return make_plan(loaded)
+        return _without_secrets(make_plan(loaded))
     if not calls_a_model(loaded):
         raise UsageError(
             f"--llm-url: no step of pipeline '{loaded.spec.name}' calls a language model; "
@@ -36,6 +39,35 @@ def load_plan(
     try:
         OpenAiLlm(url=llm_url, model=llm_model or "any", api_key_env=llm_key_env)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        raise UsageError(f"--llm-{problem['loc'][-1]}: {problem['msg']}") from error
-    return make_plan(with_endpoint(loaded, llm_url, llm_model, llm_key_env))
+        raise UsageError(_invalid(error)) from None  # It quotes what was given: perhaps a key.
+    return _without_secrets(make_plan(with_endpoint(loaded, llm_url, llm_model, llm_key_env)))
+
+
+_OPTIONS = {"url": "--llm-url", "model": "--llm-model", "api_key_env": "--llm-key-env"}
+
+
+def _invalid(error: ValidationError) -> str:
+    field = str(error.errors(include_url=False, include_input=False)[0]["loc"][-1])
+    wanted = {
+        "url": "is the address of the endpoint, such as http://127.0.0.1:8000/v1",
+        "model": "is the name of a model there",
+        "api_key_env": "is the name of an environment variable that holds the key, not the key",
+    }
+    return f"{_OPTIONS.get(field, field)} {wanted.get(field, 'is not valid')}"
+
+
+def _without_secrets(plan: Plan) -> Plan:
+    """The plan; it is recorded with every run, so no address in it may hold a password.
+
+    Raises:
+        UsageError: one does.
+    """
+    parts = [part for step in plan.steps for part in step.operator.llm_parts().values()]
+    for llm in (part.llm for part in parts):
+        if isinstance(llm, OpenAiLlm) and "@" in urlsplit(llm.url).netloc:
+            raise UsageError(
+                f"the `url` of model {llm.model!r} (or --llm-url) holds a user or password, which "
+                "would be recorded with every run. Take it out, put the key into an environment "
+                "variable and name that as `api_key_env` (--llm-key-env)"
+            )
+    return plan

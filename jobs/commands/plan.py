@@ -17,8 +17,9 @@ from jobs.commands.options import (
 from jobs.explain import explain as explain_plan
 from jobs.validate import schema_text
 from jobs.validate import validate as validate_pipeline
+from operators.base import Cost
 from operators.parse.base import ParseLimits
-from pipelines.estimate import Sample
+from pipelines.estimate import Embed, Sample
 from pipelines.plan import Plan
 from pipelines.sampling import sample_input
 from transforms.sources.files import expand_inputs
@@ -71,15 +72,23 @@ def explain(
 
     plan = load_plan(pipeline, llm_url, llm_model, llm_key_env)
     sample = _sample(plan, input_path, format_name or plan.input.format) if input_path else None
+    vectors = _embedder() if any(step.cost is Cost.LLM for step in plan.steps) else None
     if warehouse is None:
-        explanation = explain_plan(plan, sample)
+        explanation = explain_plan(plan, sample, vectors=vectors)
     else:
         with open_stats(warehouse) as stats:
-            explanation = explain_plan(plan, sample, stats)
+            explanation = explain_plan(plan, sample, stats, vectors)
     if json_output:
         print(explanation.to_json())
     else:
         explanation.print(Console())
+
+
+def _embedder() -> Embed:
+    """The real one: two thousand messages take it some seconds."""
+    from jobs.local_models import LocalModels  # noqa: PLC0415 - loads the model
+
+    return LocalModels().embed
 
 
 def _sample(plan: Plan, input_path: str, format_name: str) -> Sample:

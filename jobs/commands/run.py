@@ -1,6 +1,5 @@
 """`run`."""
 
-import os
 import shutil
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from jobs.commands.options import (
     WorkersOption,
 )
 from jobs.errors import UsageError
+from jobs.worker_count import worker_count
 from operators.parse.base import AdapterOptions, ParseLimits
 from pipelines.plan import Plan
 from transforms.sources.files import expand_inputs
@@ -89,7 +89,7 @@ def run(
             plan,
             files,
             ReadOptions(source_format, _limits(plan), adapter),
-            workers or plan.runtime.workers or os.cpu_count() or 1,
+            worker_count(plan, workers),
             address,
             max_bad,
             int(commit_mib * MEBIBYTE),

@@ -1,6 +1,5 @@
 """`stream`."""
 
-import os
 import signal
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
@@ -25,6 +24,7 @@ from jobs.commands.options import (
     WorkersOption,
 )
 from jobs.errors import UsageError
+from jobs.worker_count import worker_count
 from pipelines.plan import Plan
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def stream(
     from transforms.warehouse.connection import open_warehouse  # noqa: PLC0415
     from transforms.warehouse.erasure import finish_pending_erasure  # noqa: PLC0415
 
-    count = workers or plan.runtime.workers or os.cpu_count() or 1
+    count = worker_count(plan, workers)
     with ExitStack() as stack:
         sources = [open_live_source(uri) for uri in dict.fromkeys(source)]
         for opened_source in sources:

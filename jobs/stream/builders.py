@@ -12,6 +12,7 @@ from jobs.batch.workers import WorkerSetup, start_workers
 from jobs.errors import EngineError
 from jobs.llm_gateways import NO_LIMITS, Limits
 from jobs.stream.workers import Known, Piece, StreamWorker
+from jobs.worker_count import embedder_count
 from operators.embedding.model_id import MODEL_ID
 from operators.llm.errors import BudgetReachedError
 from pipelines.plan import Plan
@@ -74,8 +75,8 @@ class RayBuilders:
         limits: Limits = NO_LIMITS,
     ) -> None:
         journal = warehouse.path / JOURNAL_DIR
-        embedders = plan.runtime.embedders or workers
-        self._embedders = start_embedders(embedders, journal / MODEL_ID, _REMEMBERED)
+        count = embedder_count(plan, workers)
+        self._embedders = start_embedders(count, journal / MODEL_ID, _REMEMBERED)
         self._llms = LlmActors(plan, journal, limits)
         setup = WorkerSetup(
             plan, warehouse.path, known.tombstones, known.open_failures, self._llms.name

@@ -87,6 +87,7 @@ class LeidenScenes(Operator, frozen=True):
     heir_share: float = Field(default=0.3, gt=0, le=1)
     titles: AnyTitles = ExtractiveTitles()
 
+    VERSION: ClassVar[int] = 2
     READS: ClassVar[tuple[str, ...]] = ("facts", "links")
     WRITES: ClassVar[tuple[str, ...]] = ("scenes", "scene_members", "links")
     KEY: ClassVar[Key] = Key.CONVERSATION

@@ -153,7 +153,9 @@ class ExtractiveTitles(BaseModel):
 
 def sentence(text: str) -> str:
     """The text on one line, closed by a stop, without captions of images."""
-    line = " ".join(_CAPTION.sub(" ", text).split()) or text
+    bare = " ".join(_CAPTION.sub(" ", text).split())
+    # Where a caption is all that was said, it is what there is to tell.
+    line = " ".join(text.split()) if not bare or bare.endswith(":") else bare
     return line if line.endswith(_STOPS) else line + "."
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +16,7 @@ from jobs.forget import ForgetReport, Target, forget
 from schemas.tables import TABLES
 from schemas.tombstones import dead_letter_tombstone, tombstone_id
 from tests.transforms.warehouse.rows import make_rows, messages, one_row_everywhere
+from transforms.call_ledger import INVALID_OUTPUT
 from transforms.warehouse.commit import ChangeSet, commit
 from transforms.warehouse.connection import Warehouse, open_warehouse
 from transforms.warehouse.erasure import PENDING_FILE
@@ -175,6 +177,26 @@ def test_person(warehouse: Warehouse, name: str, gone: set[str]) -> None:
     forget(warehouse, Target("person", name), trivial_rebuild)
     after = set(read_table(warehouse, "messages")["message_id"].to_pylist())
     assert before - after == gone
+
+
+def test_dead_letters_of_steps_go_with_their_conversation_alone(warehouse: Warehouse) -> None:
+    """What a model says may hold any number: it is none of a message that has it as its id."""
+    ingest(warehouse, {"c1": {"7": "one", "8": "two"}, "c2": {"9": "three"}})
+    raws = {
+        name: orjson.dumps({"tenant": "default", "conversation_id": c, "key": "", "output": "7"})
+        for name, c in (("of_c1", "c1"), ("of_c2", "c2"))
+    }
+    rows = [
+        {"dead_letter_id": name, "raw": raw, "step": "extract", "reason": INVALID_OUTPUT}
+        for name, raw in raws.items()
+    ]
+    commit(warehouse, [ChangeSet("dead_letters", inserts=make_rows("dead_letters", rows))])
+    report = forget(warehouse, Target("message", "7"), trivial_rebuild)
+    assert (report.messages, report.dead_letters, report.tombstones) == (1, 0, 1)
+    assert read_table(warehouse, "dead_letters")["dead_letter_id"].to_pylist() == ["of_c2"]
+    # A letter that comes about again is let in: it is no erased input.
+    assert forget(warehouse, Target("conversation", "c2"), trivial_rebuild).tombstones == 1
+    assert read_table(warehouse, "dead_letters").num_rows == 0
 
 
 def test_dead_letters(warehouse: Warehouse) -> None:

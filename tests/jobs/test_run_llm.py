@@ -138,7 +138,7 @@ def test_faults_lose_no_message(log: Path, whole: tuple[Path, int], tmp_path: Pa
         errors = endpoint.stats()["errors"]
     assert done.code == 0, done.stderr
     assert errors["http_500"] and errors["truncated"] and errors["hang"]
-    spoken = {row for row in rows_at(tmp_path / "w", "messages", "conversation_id", "message_id")}
+    spoken = set(rows_at(tmp_path / "w", "messages", "conversation_id", "message_id"))
     assert len(spoken) == len(LINES)
     assert _silent(tmp_path / "w") <= _silent(whole[0])
 

@@ -188,3 +188,72 @@ def test_unknown_id(filled: Warehouse) -> None:
         why(filled, "fact_nex")
     with pytest.raises(UnknownIdError, match="in conversation 'c9'"):
         why(filled, "fact_new", conversation="c9")
+
+
+CALL = "call_1"
+
+
+@pytest.fixture
+def told(filled: Warehouse) -> Warehouse:
+    """The same memory, told by a language model."""
+    call = {"conversation_id": "c1", "status": "ok", "model_id": "openai:m", "tokens_in": 90}
+    s1 = {**call, "session_id": "session_1"}
+    calls = [
+        {**s1, "artifact_id": CALL, "step": "extract", "prompt": "extract_facts@1:aa",
+         "output": '{"facts": [{"text": "Zo\\u00eb likes tea"}]}'},
+        {**s1, "artifact_id": "call_2", "step": "extract", "prompt": "extract_facts@1:aa",
+         "output": "{}", "status": "truncated"},
+        {**s1, "artifact_id": "call_3", "step": "verdicts", "prompt": "judge_pairs@1:bb",
+         "output": '{"verdicts": ["same"]}'},
+        {**call, "artifact_id": "call_4", "step": "reflect", "prompt": "reflect@1:cc",
+         "output": "{}"},
+    ]  # fmt: skip
+    fact = {
+        **{"conversation_id": "c1", "session_id": "session_1", "cell_id": "cell_1"},
+        **{"message_id": "m1", "source_message_ids": ["m1"], "extractor": "llm_facts"},
+        "event_time": START,
+    }
+    facts = [
+        {**fact, "fact_id": "fact_exact", "text": "Zoë likes tea", "doubt": "denies coffee"},
+        {**fact, "fact_id": "fact_dated", "text": "Zoë came on 2024-05-01"},
+        {**fact, "fact_id": "fact_ruled", "text": "Zoë likes tea", "extractor": "rule_facts"},
+    ]
+    link = {"conversation_id": "c1", "source_id": "fact_exact", "target_id": "fact_old"}
+    links = [
+        {**link, "link_id": "link_model", "method": "model"},
+        {**link, "link_id": "link_cosine", "method": "cosine"},
+    ]
+    rows = {"artifacts": calls, "facts": facts, "links": links}
+    commit(filled, [ChangeSet(name, inserts=make_rows(name, new)) for name, new in rows.items()])
+    return filled
+
+
+@pytest.mark.parametrize(
+    ("memory", "calls"),
+    [
+        ("fact_exact", [CALL, "call_4"]),  # By its words; and what made it doubted.
+        ("fact_dated", [CALL, "call_2"]),  # The rules dated it: all calls of the session.
+        ("fact_ruled", []),
+        ("link_model", ["call_3"]),
+        ("link_cosine", []),
+    ],
+)
+def test_what_a_language_model_told_leads_to_its_calls(
+    told: Warehouse, memory: str, calls: list[str]
+) -> None:
+    (found,) = why(told, memory)
+    assert [call["artifact_id"] for call in found.model_calls] == calls
+
+
+def test_a_call_of_a_language_model(told: Warehouse) -> None:
+    (found,) = why(told, CALL)
+    assert [m["message_id"] for m in found.messages] == ["m1"]
+    text = render([found])
+    assert "extract: openai:m, prompt extract_facts@1:aa, 90 tokens in" in text
+    assert "likes tea" in text
+    # A call that told no fact is still of its session.
+    (other,) = why(told, "call_2")
+    assert [m["message_id"] for m in other.messages] == ["m1", "m2", "m3"]
+    assert "prompt extract_facts@1:aa, truncated" in render([other])
+    with pytest.raises(UnknownIdError, match="Did you mean call_"):
+        why(told, "call_9")

@@ -20,7 +20,7 @@ from pipelines.slice_changes import dead_letter_changes
 from schemas.tables import TABLES
 from tests.operators.llm.fakes import LLM
 from transforms.apply_step import apply_step
-from transforms.call_ledger import model_letter_id
+from transforms.call_ledger import CallLedger, model_letter_id
 from transforms.frame import Frame
 
 
@@ -119,7 +119,9 @@ def frame_of(texts: dict[str, list[str]], done: Frame | None = None) -> Frame:
 
 
 def methods(frame: Frame) -> dict[str, str]:
-    return dict(zip(*(frame.table("links")[c].to_pylist() for c in ("link_id", "method"))))
+    return dict(
+        zip(*(frame.table("links")[c].to_pylist() for c in ("link_id", "method")), strict=True)
+    )
 
 
 def test_calls_become_rows_of_artifacts() -> None:
@@ -209,7 +211,84 @@ def test_a_used_up_budget_is_no_fault_of_the_data() -> None:
         apply_step(STEP, frame_of({"c": ["too dear"]}), Engine())
 
 
-def test_a_key_that_fails_leaves_no_artifacts_but_its_neighbours_do() -> None:
-    done = apply_step(STEP, frame_of({"c": ["boom"], "d": ["one"]}), Engine())
-    assert done.table("artifacts")["conversation_id"].to_pylist() == ["d"]
+def test_a_key_that_fails_leaves_its_calls_and_nothing_else() -> None:
+    engine = Engine()
+    done = apply_step(STEP, frame_of({"c": ["boom", "two"], "d": ["one"]}), engine)
+    assert methods(done) == {"l-d-m0": "one"}
     assert done.broken == {("t", "c")}
+    assert done.table("artifacts")["conversation_id"].to_pylist() == ["c", "c", "d"]
+    # They are asked together; what was answered then is not asked again key by key.
+    assert engine.asked == ["boom", "two", "one"]
+    assert done.counters["ask"]["calls"] == 3
+    mended = Engine()
+    apply_step(STEP, frame_of({"c": ["boom", "two", "three"], "d": ["one"]}, done), mended)
+    assert mended.asked == ["three"]
+
+
+def test_a_step_that_fails_before_it_asks_keeps_what_it_had() -> None:
+    done = apply_step(STEP, frame_of({"c": ["one"]}), Engine())
+    failed = apply_step(replace(STEP, operator=FailsAtOnce(llm=LLM)), changed(done), Engine())
+    assert failed.table("artifacts")["output"].to_pylist() == ['{"word": "one"}']
+    mended = Engine()
+    apply_step(STEP, frame_of({"c": ["one", "two"]}, failed), mended)
+    assert mended.asked == ["two"]
+
+
+def test_steps_behind_one_that_failed_keep_what_they_had() -> None:
+    done = apply_step(STEP, frame_of({"c": ["one", "two"]}), Engine())
+    behind = replace(frame_of({"c": ["one"]}, done), broken=frozenset({("t", "c")}))
+    kept = apply_step(STEP, behind, Engine())
+    assert kept.table("artifacts").num_rows == 2
+    # Once all is well again, what is not asked for goes.
+    well = apply_step(STEP, frame_of({"c": ["one"]}, kept), Engine())
+    assert well.table("artifacts").num_rows == 1
+
+
+class FailsAtOnce(Asks, frozen=True):
+    """Raises before it has asked anything."""
+
+    def run(self, tables: Tables, models: Models) -> StepResult:
+        raise ValueError("a bug")
+
+
+def changed(done: Frame) -> Frame:
+    return frame_of({"c": ["one", "two"]}, done)
+
+
+def test_an_answer_stands_in_whatever_session_it_was_given() -> None:
+    """Two sessions that a late message makes one have other ids; their calls are the same."""
+    ledger = CallLedger(Engine(), STEP, TABLES["artifacts"].empty())
+    (answer,) = ledger.generate(LLM, [request_in("s1")])
+    engine = Engine()
+    later = CallLedger(engine, STEP, ledger.artifacts())
+    assert later.generate(LLM, [request_in("s2")]) == [answer]
+    assert engine.asked == []
+    assert later.artifacts()["session_id"].to_pylist() == ["s2"]
+
+
+def request_in(session: str) -> Request:
+    turns = (("system", "Say something."), ("user", "one"))
+    return Request("t", "c", session, "p@1:0", turns, "{}", 10)
+
+
+def test_letters_of_all_sessions_of_a_conversation_are_told_anew() -> None:
+    """A step over the conversation may ask session by session; sessions may be gone, too."""
+    existing = {"sessions": sessions("s1", "s2")}
+    frame = replace(frame_of({"c": ["one"]}), existing=existing)
+    done = apply_step(STEP, frame, Engine())
+    letters = [model_letter_id("ask", "t", "c", session, 0) for session in ("", "s1", "s2")]
+    change = dead_letter_changes(done, letters, TABLES["dead_letters"].empty(), [])
+    assert change.deletes is not None
+    assert change.deletes["dead_letter_id"].to_pylist() == letters
+
+
+def sessions(*ids: str) -> pa.Table:
+    rows = [
+        {
+            **{"tenant": "t", "conversation_id": "c", "session_id": i, "content_hash": i},
+            **{"start_time": 0, "end_time": 0, "message_count": 1, "speakers": []},
+            **{"first_message_id": "m0", "last_message_id": "m0"},
+        }
+        for i in ids
+    ]
+    return pa.Table.from_pylist(rows, schema=TABLES["sessions"].schema)
