@@ -8,7 +8,7 @@ steps whose stamp stands are not computed again.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from jobs.batch.reading import ReadOptions
 from jobs.batch.state import load_state
 from jobs.batch.timed_worker import MILLISECONDS, WHOLE_SLICES, TimedSliceWorker
 from jobs.errors import UsageError
+from jobs.llm_gateways import NO_LIMITS, Limits
 from pipelines.plan import Plan
 from pipelines.slice_changes import WHOLE_PLAN
 from transforms.frame import Conversation
@@ -46,6 +47,8 @@ class ConsolidationReport:
         worker_seconds: time of the workers, with reading what is recorded and comparing.
         seconds: from the engine's start to the last commit.
         commits: transactions; 0 where there was nothing to do.
+        spent: calls, tokens and cost of language models.
+        stopped: why it ended before everything was built: a budget was used up.
     """
 
     conversations: int = 0
@@ -54,6 +57,8 @@ class ConsolidationReport:
     worker_seconds: float = 0.0
     seconds: float = 0.0
     commits: int = 0
+    spent: Mapping[str, float] = field(default_factory=dict[str, float])
+    stopped: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain values."""
@@ -84,11 +89,12 @@ def consolidate(
     conversation: str | None = None,
     address: str | None = None,
     quiet: bool = True,
+    limits: Limits = NO_LIMITS,
 ) -> ConsolidationReport:
     """Bring what is behind `plan` up to it; `conversation`: only those of this id.
 
     Nothing is started, and nothing written, where nothing is behind. Safe to run again,
-    also after a kill.
+    also after a kill, or once a budget (`limits`) has ended it.
 
     Raises:
         UsageError: there is no such conversation.
@@ -101,7 +107,9 @@ def consolidate(
     left = len(behind) - len(wanted)
     if not wanted:
         return ConsolidationReport(left=left)
-    request = BuildRequest(plan, [], ReadOptions(), workers, address, worker=TimedSliceWorker)
+    request = BuildRequest(
+        plan, [], ReadOptions(), workers, address, worker=TimedSliceWorker, limits=limits
+    )
     watch = _StopWatch(quiet=quiet)
     done = bring_up_to_date(
         warehouse,
@@ -167,4 +175,6 @@ def _report(
         if step.id in counters
     }
     in_slices = counters.get(WHOLE_SLICES, {}).get(MILLISECONDS, 0) / 1000
-    return ConsolidationReport(conversations, left, steps, in_slices, seconds, done.commits)
+    return ConsolidationReport(
+        *(conversations, left, steps, in_slices, seconds, done.commits, done.spent, done.stopped)
+    )

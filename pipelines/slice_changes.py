@@ -110,10 +110,12 @@ def dead_letter_changes(
         kept_out: dead letters of messages that came too late.
         let_in: ids of such dead letters whose message is in now.
     """
+    # Those that fail again are told anew; sessions that are no more are among the asked.
+    stamped = {(step, *key) for *key, step in done.new_stamps}
     healed = [
         letter
-        for tenant, conversation, key, step in sorted(done.new_stamps)
-        if (letter := failure_id(step, tenant, conversation, key)) in open_failures
+        for key in sorted(stamped | done.asked)
+        if (letter := failure_id(*key)) in open_failures
     ]
     outdated = [letter for key in sorted(done.asked) for letter in _letters_of(key, open_failures)]
     gone = [*healed, *outdated, *let_in]

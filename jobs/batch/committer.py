@@ -1,6 +1,5 @@
 """The only writer of a run: commits change sets, all tables in one transaction."""
 
-import shutil
 import sys
 import time
 from collections.abc import Iterable
@@ -8,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from jobs.answers_kept import drop_journals
 from jobs.run_record import DONE, RUNNING, STOPPED, RunRecord
 from transforms.diff import merged
 from transforms.warehouse.commit import ChangeSet, commit, upsert
-from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
+from transforms.warehouse.connection import Warehouse
 
 if TYPE_CHECKING:
     from jobs.batch.build import BuildReport, BuildRequest
@@ -28,6 +28,7 @@ class Committer:
         self._request = request
         self._pending: list[ChangeSet] = []
         self._last_commit = time.monotonic()
+        self._began = time.time()
         files = ", ".join(str(file.path) for file in request.files[:20])
         self._record = RunRecord("run", request.plan, files)
 
@@ -69,6 +70,6 @@ class Committer:
         self.commit(done=False, status=STOPPED)
 
     def finish(self, ledger: pa.Table) -> None:
-        """The last commit; what the journal holds is recorded then, so it goes."""
+        """The last commit; what this run was answered is recorded then, so its journal goes."""
         self.commit(done=True, ledger=ledger)
-        shutil.rmtree(self.warehouse.path / JOURNAL_DIR, ignore_errors=True)
+        drop_journals(self.warehouse, self._began)

@@ -6,14 +6,22 @@ import orjson
 import typer
 
 from jobs.batch.ray_environment import prepare_ray_environment
+from jobs.commands.load_plan import load_plan
 from jobs.commands.options import (
     DEFAULT_WAREHOUSE,
     AddressOption,
     ConversationOption,
     JsonOption,
+    LlmKeyOption,
+    LlmModelOption,
+    LlmUrlOption,
+    MaxCostOption,
+    MaxTokensOption,
     WarehouseOption,
     WorkersOption,
 )
+from jobs.commands.run import llm_summary
+from jobs.errors import UsageError
 from jobs.worker_count import worker_count
 
 
@@ -34,6 +42,11 @@ def consolidate(
     conversation: ConversationOption = None,
     workers: WorkersOption = None,
     address: AddressOption = None,
+    llm_url: LlmUrlOption = None,
+    llm_model: LlmModelOption = None,
+    llm_key_env: LlmKeyOption = None,
+    max_tokens: MaxTokensOption = None,
+    max_cost: MaxCostOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
     json_output: JsonOption = False,
 ) -> None:
@@ -42,11 +55,13 @@ def consolidate(
     # Ray, DuckDB and the models take seconds to import: not for `--help`.
     from jobs.consolidate import ConsolidationReport  # noqa: PLC0415
     from jobs.consolidate import consolidate as bring_up  # noqa: PLC0415
+    from jobs.llm_gateways import Limits  # noqa: PLC0415
     from jobs.rebuild import last_plan  # noqa: PLC0415
-    from pipelines.plan import plan as load_plan  # noqa: PLC0415
     from transforms.warehouse.connection import open_warehouse  # noqa: PLC0415
 
-    given = None if pipeline is None else load_plan(pipeline)
+    if pipeline is None and (llm_url or llm_model or llm_key_env):
+        raise UsageError("--llm-url and the like need a PIPELINE; that of the last run is as it is")
+    given = None if pipeline is None else load_plan(pipeline, llm_url, llm_model, llm_key_env)
     with open_warehouse(warehouse, read_only=True) as there:  # Never makes one.
         plan = given or last_plan(there)
     with open_warehouse(warehouse) as opened:
@@ -57,8 +72,11 @@ def consolidate(
             conversation=conversation,
             address=address,
             quiet=quiet or json_output,
+            limits=Limits(max_tokens, max_cost),
         )
     if json_output:
         print(orjson.dumps(report.to_json()).decode())
     else:
         print(report.to_text())
+        for line in llm_summary(report.spent, report.stopped):
+            print(line)

@@ -82,9 +82,11 @@ def run(
         from jobs.batch.build import BuildRequest, build  # noqa: PLC0415
         from jobs.batch.progress import Progress  # noqa: PLC0415
         from jobs.batch.reading import ReadOptions  # noqa: PLC0415
-        from jobs.llm_gateways import Limits  # noqa: PLC0415
+        from jobs.llm_gateways import Limits, check_limits  # noqa: PLC0415
         from transforms.warehouse.connection import open_warehouse  # noqa: PLC0415
 
+        limits = Limits(max_tokens, max_cost)
+        check_limits(plan, limits)
         request = BuildRequest(
             plan,
             files,
@@ -93,7 +95,7 @@ def run(
             address,
             max_bad,
             int(commit_mib * MEBIBYTE),
-            limits=Limits(max_tokens, max_cost),
+            limits=limits,
         )
         with open_warehouse(warehouse) as opened:
             report = build(opened, request, Progress(quiet=quiet))

@@ -78,7 +78,7 @@ def stream(
     prepare_ray_environment(address)
     # Ray, Beam, DuckDB and the models take seconds to import: after what can be wrong above.
     from jobs.batch.ray_session import ray_session  # noqa: PLC0415
-    from jobs.llm_gateways import Limits  # noqa: PLC0415
+    from jobs.llm_gateways import Limits, check_limits  # noqa: PLC0415
     from jobs.stream.metrics import serve_metrics  # noqa: PLC0415
     from jobs.stream.pulse import Pulse  # noqa: PLC0415
     from jobs.stream.report import StreamReport  # noqa: PLC0415
@@ -87,6 +87,8 @@ def stream(
     from transforms.warehouse.connection import open_warehouse  # noqa: PLC0415
     from transforms.warehouse.erasure import finish_pending_erasure  # noqa: PLC0415
 
+    limits = Limits(max_tokens, max_cost)
+    check_limits(plan, limits)
     count = worker_count(plan, workers)
     with ExitStack() as stack:
         sources = [open_live_source(uri) for uri in dict.fromkeys(source)]
@@ -98,7 +100,6 @@ def stream(
         report = StreamReport()
         metrics = serve_metrics(metrics_port) if metrics_port is not None else None
         pulse = Pulse(opened.path, report, metrics, quiet=quiet)
-        limits = Limits(max_tokens, max_cost)
         request = StreamRequest(plan, sources, count, until_idle, verbose, limits)
         running = Stream(opened, request, report, pulse)
         running.resume()

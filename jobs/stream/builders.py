@@ -14,7 +14,8 @@ from jobs.llm_gateways import NO_LIMITS, Limits
 from jobs.stream.workers import Known, Piece, StreamWorker
 from jobs.worker_count import embedder_count
 from operators.embedding.model_id import MODEL_ID
-from operators.llm.errors import BudgetReachedError
+from operators.llm.engines.base import EngineDownError
+from operators.llm.errors import BudgetReachedError, ModelUnavailableError
 from pipelines.plan import Plan
 from transforms.diff import ChangeSet
 from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
@@ -96,7 +97,7 @@ class RayBuilders:
             actors = [*self._embedders.values(), *self._workers]
             ray.get([*(actor.ready.remote() for actor in actors), *self._llms.starting()])
         except RayError as error:
-            raise EngineError(f"the stream's workers do not start: {error}") from error
+            raise EngineError(f"the stream's workers do not start: {_reason(error)}") from error
 
     @property
     def idle(self) -> Sequence[int]:
@@ -148,6 +149,17 @@ class RayBuilders:
                 if isinstance(error, RayTaskError) and isinstance(error.cause, BudgetReachedError):
                     self._idle.add(builder)
                     raise BudgetReachedError(str(error.cause)) from None
+                if isinstance(error, RayTaskError) and isinstance(
+                    error.cause, ModelUnavailableError
+                ):
+                    raise EngineError(str(error.cause)) from error
                 raise EngineError(f"new messages could not be built: {error}") from error
             self._idle.add(builder)
             yield piece, counters, built
+
+
+def _reason(error: RayError) -> str:
+    """What a model says of itself; of anything else the whole traceback."""
+    cause = error.cause if isinstance(error, RayTaskError) else None
+    known = isinstance(cause, EngineDownError | ModelUnavailableError)
+    return f"a language model does not start: {cause}" if known else str(error)

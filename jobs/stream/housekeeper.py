@@ -1,11 +1,11 @@
 """Upkeep of the warehouse between the commits of a stream."""
 
-import shutil
 import time
 from datetime import UTC, datetime
 
+from jobs.answers_kept import drop_journals
 from pipelines.spec import StreamingSpec
-from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
+from transforms.warehouse.connection import Warehouse
 from transforms.warehouse.housekeeping import HousekeepingPolicy, housekeep
 from transforms.warehouse.maintenance import remove_orphans
 
@@ -20,6 +20,7 @@ class Housekeeper:
             keep_every=spec.keep_every_snapshot, keep=spec.keep_snapshots
         )
         self._done = time.monotonic()
+        self._began = time.time()
         self._orphans = True
 
     @property
@@ -37,5 +38,5 @@ class Housekeeper:
         self._done = time.monotonic()
 
     def drop_journal(self) -> None:
-        """All answered calls have been committed; the journal has nothing to add."""
-        shutil.rmtree(self._warehouse.path / JOURNAL_DIR, ignore_errors=True)
+        """All that this stream was answered has been committed."""
+        drop_journals(self._warehouse, self._began)

@@ -322,7 +322,8 @@ class Stream:
         marks, failures = self._committer.commit(status=status)
         self._intake.acknowledge(marks)
         if failures.added or failures.healed:
-            open_failures = (self._known.open_failures | failures.added) - failures.healed
+            # In this order: a letter that is told anew is among both.
+            open_failures = (self._known.open_failures - failures.healed) | failures.added
             self._known = replace(self._known, open_failures=open_failures)
             self._builders.tell(self._known)
 

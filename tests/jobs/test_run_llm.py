@@ -163,6 +163,41 @@ def test_an_endpoint_that_is_gone_stops_the_run(log: Path, tmp_path: Path) -> No
     assert "127.0.0.1:9" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_what_got_no_answer_is_asked_again_on_the_same_input(
+    log: Path, whole: tuple[Path, int], tmp_path: Path
+) -> None:
+    pipeline, warehouse = tmp_path / "p.yaml", tmp_path / "w"
+    with running_simulator(http_500=0.2, concurrency=64) as failing:
+        _with_endpoint(pipeline, failing.url, "attempts: 1")
+        assert cli("run", pipeline, "--input", log, "-w", warehouse).code == 0
+    reasons = {reason for (reason,) in rows_at(warehouse, "dead_letters", "reason")}
+    assert "no_answer" in reasons
+    with running_simulator(concurrency=64) as well:
+        _with_endpoint(pipeline, well.url, "attempts: 1")
+        done = cli("run", pipeline, "--input", log, "-w", warehouse)
+        assert done.code == 0, done.stderr
+        assert 0 < well.stats()["calls"] < whole[1]
+    assert digest_at(warehouse) == digest_at(whole[0])
+    assert "nothing to do" in cli("run", pipeline, "--input", log, "-w", warehouse).stdout
+
+
+def test_another_input_does_not_drop_what_a_stopped_run_paid(
+    endpoint: RunningSimulator, log: Path, whole: tuple[Path, int], tmp_path: Path
+) -> None:
+    warehouse = tmp_path / "w"
+    others = [
+        {**line, "conversation_id": "other", "text": f"Listen: {line['text']}"}
+        for line in LINES[:4]
+    ]
+    other = write_log(tmp_path / "other.jsonl", others)
+    endpoint.reset()
+    assert "stopped: " in run(endpoint, log, warehouse, "--max-tokens", 20_000).stdout
+    assert run(endpoint, other, warehouse).code == 0
+    assert run(endpoint, log, warehouse).code == 0
+    assert endpoint.stats()["repeated_calls"] == 0
+    assert not (warehouse / JOURNAL_DIR).exists()
+
+
 def _with_endpoint(path: Path, url: str, *more: str) -> None:
     text = (SAMPLES.parent / "pipelines" / "conversation_memory_llm.yaml").read_text()
     head, _, rest = text.partition("x-llm: &llm\n")

@@ -19,7 +19,7 @@ from operators.llm.spec import AnyLlm
 from pipelines.slice_changes import dead_letter_changes
 from schemas.tables import TABLES
 from tests.operators.llm.fakes import LLM
-from transforms.apply_step import apply_step
+from transforms.apply_step import apply_step, failure_id
 from transforms.call_ledger import CallLedger, model_letter_id
 from transforms.frame import Frame
 
@@ -277,6 +277,15 @@ def test_letters_of_all_sessions_of_a_conversation_are_told_anew() -> None:
     frame = replace(frame_of({"c": ["one"]}), existing=existing)
     done = apply_step(STEP, frame, Engine())
     letters = [model_letter_id("ask", "t", "c", session, 0) for session in ("", "s1", "s2")]
+    change = dead_letter_changes(done, letters, TABLES["dead_letters"].empty(), [])
+    assert change.deletes is not None
+    assert change.deletes["dead_letter_id"].to_pylist() == letters
+
+
+def test_letters_of_a_failure_on_a_session_that_is_gone_go() -> None:
+    frame = replace(frame_of({"c": ["one"]}), existing={"sessions": sessions("s1")})
+    done = apply_step(STEP, frame, Engine())
+    letters = [failure_id("ask", "t", "c", "s1")]
     change = dead_letter_changes(done, letters, TABLES["dead_letters"].empty(), [])
     assert change.deletes is not None
     assert change.deletes["dead_letter_id"].to_pylist() == letters
