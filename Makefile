@@ -52,8 +52,8 @@ test-fast: setup
 test: lint
 	$(BIN)/python -m pytest -q
 
-# About 40 minutes on two cores. Needs the benchmark conversations, which are not in this repository.
-bench: setup
+# About 70 minutes on two cores. Needs the benchmark conversations, which are not in this repository.
+bench: setup setup-llm
 	$(BIN)/python -m benchmarks.build --data $(DATA) --keep $(RESULTS)
 	$(BIN)/python -m benchmarks.increment $(RESULTS)/longmemeval_dev
 	$(BIN)/python -m benchmarks.consolidation $(RESULTS)/longmemeval_dev
@@ -64,6 +64,9 @@ bench: setup
 	$(BIN)/python -m benchmarks.streaming.memory --data $(DATA) --plot $(RESULTS)/stream-memory.svg
 	$(BIN)/python -m benchmarks.streaming.restart --data $(DATA)
 	$(BIN)/python -m benchmarks.streaming.kills --data $(DATA) --kills 20
+	$(BIN)/python -m benchmarks.llm.simulated --data $(DATA)
+	$(BIN)/python -m benchmarks.llm.tree_calls
+	$(BIN)/python -m benchmarks.llm.against_vllm
 	$(BIN)/python -m benchmarks.recall $(foreach set,$(SETS),$(call QUESTIONS,$(set)))
 
 clean:

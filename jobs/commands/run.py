@@ -117,8 +117,18 @@ def _summary(counters: dict[str, dict[str, int]]) -> str:
     ]
     for step, counts in counters.items():
         if "computed" in counts:
-            parts.append(f"{step}: {counts['computed']:,} computed, {counts['kept']:,} kept")
+            done = f"{step}: {counts['computed']:,} computed, {counts['kept']:,} kept"
+            parts.append(done + _grounded(counts))
     return "\n".join(parts)
+
+
+def _grounded(counts: Mapping[str, int]) -> str:
+    """How many of the facts that a model found are borne out by their source."""
+    found = counts.get("found", 0)
+    if not found:
+        return ""
+    share = 1 - counts.get("ungrounded", 0) / found
+    return f"; {found:,} facts by the model, {share:.1%} grounded"
 
 
 def llm_summary(spent: Mapping[str, float], stopped: str | None) -> list[str]:

@@ -97,6 +97,7 @@ def test_a_batch_logs_all_its_questions(folder: Path, tmp_path: Path) -> None:
     assert log.write(folder) == sum(len(a["results"]) for a in answers) == 4
 
 
+@pytest.mark.slow
 def test_what_is_forgotten_is_in_no_access(folder: Path) -> None:
     log = log_of("lens", ask(folder, "lens", conversation="c2"))
     log.add("honey", ask(folder, "honey", conversation="c1"))

@@ -114,6 +114,7 @@ def test_conversation_leaves_no_trace_in_any_table(warehouse: Warehouse, clean: 
     assert not (warehouse.path / PENDING_FILE).exists()
 
 
+@pytest.mark.slow
 def test_message_equals_never_ingested(warehouse: Warehouse, clean: Warehouse) -> None:
     ingest(clean, {"c1": {"m1": "hello", "m3": "bye"}, "c2": {"m2": f"{CANARY} there"}})
     ingest(warehouse, {"c1": {"m1": "hello", "m2": "my secret", "m3": "bye"}})

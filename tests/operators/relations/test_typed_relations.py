@@ -162,7 +162,7 @@ def test_any_order_and_any_batch_give_the_same(said, rng):
     assert all(order[source] > order[target] for source, target in ends)
 
 
-def test_a_thousand_facts_take_a_fraction_of_a_second():
+def test_a_thousand_facts_take_no_minutes():
     import time
 
     rng = random.Random(3)
@@ -176,4 +176,4 @@ def test_a_thousand_facts_take_a_fraction_of_a_second():
     tables = {"facts": facts, "embeddings": embeddings(facts), "links": table("links", links)}
     start = time.process_time()
     TypedRelations().run(tables, HashModels())
-    assert time.process_time() - start < 1.5, "several times the usual, for busy machines"
+    assert time.process_time() - start < 15, "ten times the usual: not quadratic in the pairs"

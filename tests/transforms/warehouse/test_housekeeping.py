@@ -78,6 +78,7 @@ def snapshot_ids(warehouse: Warehouse) -> list[int]:
     return [row[0] for row in rows]
 
 
+@pytest.mark.slow
 def test_compaction_changes_no_row_of_any_snapshot(warehouse: Warehouse) -> None:
     chance = random.Random(1)
     policy = CompactionPolicy(merge_from=4)
@@ -111,6 +112,7 @@ def test_a_pass_costs_what_was_written_since_the_last(warehouse: Warehouse) -> N
     assert max(f.size for f in live_data_files(warehouse)) == large
 
 
+@pytest.mark.slow
 def test_housekeeping_keeps_a_long_stream_small(warehouse: Warehouse) -> None:
     chance = random.Random(3)
     written = rewritten = 0
