@@ -6,31 +6,38 @@ error included), and gives all of them to the raw engine at once, in sending ord
 an idle machine: the engine takes all cores, and so does the pipeline.
 
 Throughput is tokens sent and received per second of wall time after start-up. The raw engine
-knows no order, no look-up and no dependence: what it does is the ceiling.
+knows no order, no look-up and no dependence: what it does is the ceiling. A small log cannot
+reach it, because the last slices leave the engine half empty: a conversation is a chain of six
+rounds of calls. So a second figure tells the throughput while there is enough to do: from
+the first answer until 80% of the tokens have been answered; it is what a long log tends to.
 """
 
 import argparse
 import json
 import os
 import tempfile
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.llm.command import run
 from benchmarks.llm.raw_vllm import raw_throughput
-from jobs.llm_gateways import llms_of
+from jobs.llm_gateways import ANSWERS_DIR, llms_of
 from jobs.local_models import LocalModels
 from jobs.rebuild import last_plan, recorded_answers
 from operators.llm.call import Answer, Request
+from operators.llm.journal import AnswerJournal
 from operators.llm.order import sending_order
 from operators.llm.spec import AnyLlm, VllmLlm
 from pipelines.plan import Plan
 from pipelines.slice_build import build_slice
 from transforms.frame import conversations_of
-from transforms.warehouse.connection import Warehouse, open_warehouse
+from transforms.warehouse.connection import JOURNAL_DIR, Warehouse, open_warehouse
 from transforms.warehouse.read import read_table
 
+_BUSY_SHARE = 0.8
 _SHIPPED = Path("pipelines") / "conversation_memory_llm.yaml"
 _LOGS = Path("samples") / "logs"
 
@@ -42,7 +49,8 @@ def main() -> None:
         log = _log(work / "log.jsonl", options.messages, options.conversations)
         pipeline = _pipeline(work / "pipeline.yaml", options.slice_chars)
         arguments = [str(pipeline), "--workers", str(options.workers)]
-        built = run(log, work / "warehouse", arguments)
+        with _Timeline(work / "warehouse") as timeline:
+            built = run(log, work / "warehouse", arguments)
         with open_warehouse(work / "warehouse", read_only=True) as warehouse:
             plan = last_plan(warehouse)
             requests = recorded_requests(warehouse, plan)
@@ -50,8 +58,12 @@ def main() -> None:
         assert isinstance(llm, VllmLlm)
         raw = raw_throughput(llm, requests)
     result = _result(built.seconds, built.report["spent"], raw, len(requests))
+    result["ratio_while_busy"] = round(timeline.busy_speed() / result["raw"]["tokens_per_s"], 3)
     print(json.dumps(result, indent=2))
-    print(f"pipeline / raw engine: {result['ratio']:.2f} in tokens/s")
+    print(
+        f"pipeline / raw engine: {result['ratio']:.2f} in tokens/s; "
+        f"{result['ratio_while_busy']:.2f} until 80% was answered"
+    )
 
 
 def recorded_requests(warehouse: Warehouse, plan: Plan) -> list[Request]:
@@ -64,6 +76,38 @@ def recorded_requests(warehouse: Warehouse, plan: Plan) -> list[Request]:
     listening = _Listening(recorded_answers(warehouse, conversations))
     build_slice(messages, [], None, plan.steps, listening)
     return sending_order(listening.heard.values())
+
+
+class _Timeline(threading.Thread):
+    """Tokens answered over time, as the journal of a run that is under way tells it."""
+
+    def __init__(self, warehouse: Path) -> None:
+        super().__init__(daemon=True)
+        self._folder = warehouse / JOURNAL_DIR / ANSWERS_DIR
+        self._over = threading.Event()
+        self._samples: list[tuple[float, int]] = []
+
+    def __enter__(self) -> "_Timeline":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+    def run(self) -> None:
+        while not self._over.wait(1.0):
+            tokens = sum(
+                a.tokens_in + a.tokens_out for a in AnswerJournal(self._folder, "-").load()
+            )
+            if tokens:
+                self._samples.append((time.perf_counter(), tokens))
+
+    def busy_speed(self) -> float:
+        """Tokens per second from the first answer until most have been answered."""
+        (start, first), wanted = self._samples[0], _BUSY_SHARE * max(t for _, t in self._samples)
+        end, last = next(sample for sample in self._samples if sample[1] >= wanted)
+        return (last - first) / max(end - start, 1.0)
 
 
 class _Listening(LocalModels):

@@ -131,7 +131,7 @@ def test_nothing_listens_beyond_this_machine(host: Host) -> None:
     for process in psutil.Process().children(recursive=True):
         for connection in process.net_connections("inet"):
             if connection.status == psutil.CONN_LISTEN:
-                assert connection.laddr.ip in ("127.0.0.1", "::1")
+                assert connection.laddr.ip in ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 
 
 def test_death_of_the_engine_fails_all_calls_at_once(host: Host) -> None:

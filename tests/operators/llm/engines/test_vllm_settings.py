@@ -66,6 +66,8 @@ def test_gpu_arguments() -> None:
 def test_missing_vllm_says_how_to_get_it(
     gpus: int, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "vllm", None)
+    loaded = [name for name in sys.modules if name.startswith("vllm.")]
+    for name in ("vllm", *loaded):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(EngineDownError, match=rf"pip install 'memoryflow\[{extra}\]'"):
         VllmEngine(VllmLlm(model="m", gpus=gpus))
