@@ -17,7 +17,6 @@ from operators.llm.journal import AnswerJournal
 from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
 
 _KEPT_SECONDS = 30 * 24 * 3600.0
-_GIVEN = "__answers_given"
 
 
 def drop_journals(warehouse: Warehouse, began: float) -> None:

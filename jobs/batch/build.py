@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
 
 from jobs.batch.committer import Committer
 from jobs.batch.input_ledger import InputLedger
 from jobs.batch.llm_actors import LlmActors
 from jobs.batch.models import embedder_counts, start_embedders
 from jobs.batch.progress import Progress
+from jobs.batch.ray_failures import build_failure, start_reason
 from jobs.batch.ray_session import ray_session
 from jobs.batch.reading import Partitioned, ReadOptions, read_partitions, too_bad
 from jobs.batch.recorded_sizes import with_recorded
@@ -24,8 +25,7 @@ from jobs.errors import EngineError, TooMuchBadInputError
 from jobs.llm_gateways import NO_LIMITS, Limits
 from jobs.worker_count import embedder_count
 from operators.embedding.model_id import MODEL_ID
-from operators.llm.engines.base import EngineDownError
-from operators.llm.errors import BudgetReachedError, ModelUnavailableError
+from operators.llm.errors import BudgetReachedError
 from pipelines.plan import Plan
 from transforms.sources.files import InputFile
 from transforms.warehouse.commit import insert_new
@@ -179,9 +179,9 @@ def _build_on_ray(
 def _await_ready(starting: Sequence[Any]) -> None:
     try:
         ray.get(list(starting))
-    except RayTaskError as error:
-        if isinstance(error.cause, EngineDownError | ModelUnavailableError):
-            raise EngineError(f"a language model does not start: {error.cause}") from error
+    except RayError as error:
+        if (reason := start_reason(error)) is not None:
+            raise EngineError(reason) from error
         raise
 
 
@@ -233,15 +233,12 @@ def _take(ref: Any, changes: Any, committer: Committer, progress: Progress) -> N
     try:
         report: SliceReport = ray.get(ref)
         committer.add(ray.get(changes))
-    except RayTaskError as error:
-        if isinstance(error.cause, BudgetReachedError):
-            committer.report.stopped = str(error.cause)
-            return
-        if isinstance(error.cause, ModelUnavailableError):
-            raise EngineError(str(error.cause)) from error
-        raise EngineError(f"a slice could not be built: {error}") from error
     except RayError as error:
-        raise EngineError(f"a slice could not be built: {error}") from error
+        failure = build_failure(error, "a slice could not be built")
+        if isinstance(failure, BudgetReachedError):
+            committer.report.stopped = str(failure)
+            return
+        raise failure from error
     committer.report.add(report.counters)
     committer.report.slices += 1
     progress.advance(report.messages, report.chars, report.counters)

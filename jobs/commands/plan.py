@@ -72,7 +72,8 @@ def explain(
 
     plan = load_plan(pipeline, llm_url, llm_model, llm_key_env)
     sample = _sample(plan, input_path, format_name or plan.input.format) if input_path else None
-    vectors = _embedder() if any(step.cost is Cost.LLM for step in plan.steps) else None
+    asks = any(step.cost is Cost.LLM for step in plan.steps)
+    vectors = _embedder() if sample is not None and asks else None
     if warehouse is None:
         explanation = explain_plan(plan, sample, vectors=vectors)
     else:

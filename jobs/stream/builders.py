@@ -4,18 +4,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
 
 from jobs.batch.llm_actors import LlmActors
 from jobs.batch.models import embedder_counts, start_embedders
+from jobs.batch.ray_failures import build_failure, start_reason
 from jobs.batch.workers import WorkerSetup, start_workers
 from jobs.errors import EngineError
 from jobs.llm_gateways import NO_LIMITS, Limits
 from jobs.stream.workers import Known, Piece, StreamWorker
 from jobs.worker_count import embedder_count
 from operators.embedding.model_id import MODEL_ID
-from operators.llm.engines.base import EngineDownError
-from operators.llm.errors import BudgetReachedError, ModelUnavailableError
+from operators.llm.errors import BudgetReachedError
 from pipelines.plan import Plan
 from transforms.diff import ChangeSet
 from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
@@ -97,7 +97,8 @@ class RayBuilders:
             actors = [*self._embedders.values(), *self._workers]
             ray.get([*(actor.ready.remote() for actor in actors), *self._llms.starting()])
         except RayError as error:
-            raise EngineError(f"the stream's workers do not start: {_reason(error)}") from error
+            reason = start_reason(error) or str(error)
+            raise EngineError(f"the stream's workers do not start: {reason}") from error
 
     @property
     def idle(self) -> Sequence[int]:
@@ -146,20 +147,9 @@ class RayBuilders:
                 counters: Counters = ray.get(ref)
                 built: tuple[ChangeSet, ...] = ray.get(changes)
             except RayError as error:
-                if isinstance(error, RayTaskError) and isinstance(error.cause, BudgetReachedError):
+                failure = build_failure(error, "new messages could not be built")
+                if isinstance(failure, BudgetReachedError):
                     self._idle.add(builder)
-                    raise BudgetReachedError(str(error.cause)) from None
-                if isinstance(error, RayTaskError) and isinstance(
-                    error.cause, ModelUnavailableError
-                ):
-                    raise EngineError(str(error.cause)) from error
-                raise EngineError(f"new messages could not be built: {error}") from error
+                raise failure from error
             self._idle.add(builder)
             yield piece, counters, built
-
-
-def _reason(error: RayError) -> str:
-    """What a model says of itself; of anything else the whole traceback."""
-    cause = error.cause if isinstance(error, RayTaskError) else None
-    known = isinstance(cause, EngineDownError | ModelUnavailableError)
-    return f"a language model does not start: {cause}" if known else str(error)
