@@ -7,7 +7,7 @@ at once with `EngineDownError`, and this engine stays down: whoever hosts it sta
 import asyncio
 import os
 import time
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Coroutine, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,9 @@ from operators.llm.spec import VllmLlm
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
+
+_LOOK_EVERY = 0.5
+"""Seconds between two looks whether the engine still lives."""
 
 
 class VllmEngine:
@@ -63,10 +66,7 @@ class VllmEngine:
         except VLLMClientError as error:
             return refusal(call_id, f"vLLM cannot take this request: {error}", len(tokens))
         except EngineDeadError as error:
-            raise EngineDownError(
-                f"the vLLM engine of {self._llm.model} died (killed, or out of memory?); "
-                "see the log of the process that hosts it"
-            ) from error
+            raise EngineDownError(self._died()) from error
         except EngineGenerateError as error:
             raise CallFailedError(f"vLLM failed in call {call_id}: {error.__cause__}") from error
 
@@ -88,12 +88,38 @@ class VllmEngine:
         outputs = self._engine.generate(
             tokens_input(tokens), sampling(self._llm, request), request_id=call_id
         )
-        last = None
-        async for output in outputs:
-            last = output
+        last = await self._while_alive(_last(outputs))
         if last is None:
             raise CallFailedError(f"vLLM ended call {call_id} without an answer")
         return answer_of(last, call_id, (time.perf_counter() - sent) * 1000)
+
+    async def _while_alive(self, outcome: Coroutine[Any, Any, Any]) -> Any:
+        """What `outcome` gives, unless the engine dies first.
+
+        vLLM tells the calls in flight that its core has died only if it was reading the core's
+        answers by then: without this, calls sent as the core dies would wait for ever.
+        """
+        waited_for = asyncio.ensure_future(outcome)
+        try:
+            while not (await asyncio.wait({waited_for}, timeout=_LOOK_EVERY))[0]:
+                if self._engine is None or self._engine.errored:
+                    raise EngineDownError(self._died())
+            return waited_for.result()
+        finally:
+            waited_for.cancel()
+
+    def _died(self) -> str:
+        return (
+            f"the vLLM engine of {self._llm.model} died (killed, or out of memory?); "
+            "see the log of the process that hosts it"
+        )
+
+
+async def _last(outputs: AsyncIterator[Any]) -> Any:
+    last = None
+    async for output in outputs:
+        last = output
+    return last
 
 
 def _start(llm: VllmLlm, arguments: dict[str, Any]) -> "AsyncLLM":

@@ -165,3 +165,28 @@ async def _kill_in_flight(engine: VllmEngine, core: int) -> tuple[float, list[ob
     killed = time.monotonic()
     results = await asyncio.gather(*calls, return_exceptions=True)
     return time.monotonic() - killed, list(results)
+
+
+def test_calls_sent_as_the_engine_dies_fail_instead_of_waiting() -> None:
+    """vLLM itself forgets them if its client had not read anything from the core before."""
+    others = set(multiprocessing.active_children())
+    engine = VllmEngine(LLM)
+    (core,) = (
+        child
+        for child in multiprocessing.active_children()
+        if "Engine" in child.name and child not in others
+    )
+
+    async def send_and_kill() -> list[object]:
+        calls = [
+            asyncio.create_task(engine.complete(ask_about(f"[1] Ida: {n}."), f"early-{n}"))
+            for n in range(4)
+        ]
+        os.kill(core.pid or 0, signal.SIGKILL)
+        answers = asyncio.gather(*calls, return_exceptions=True)
+        return list(await asyncio.wait_for(answers, 20))
+
+    with asyncio.Runner() as runner:
+        errors = runner.run(send_and_kill())
+        assert [type(error) for error in errors] == [EngineDownError] * 4
+        runner.run(engine.close())
