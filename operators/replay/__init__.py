@@ -1,0 +1,1 @@
+"""Answers from the raw history: episodes of a conversation as compressed KV caches."""

@@ -1,0 +1,1 @@
+"""Conversations into topical episodes, and episodes into tokens."""

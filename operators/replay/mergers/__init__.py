@@ -1,0 +1,1 @@
+"""What becomes of the tokens that are not kept, one method a file."""

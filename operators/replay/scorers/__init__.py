@@ -1,0 +1,1 @@
+"""How kept tokens are scored, one method a file."""

@@ -1,0 +1,1 @@
+"""Which scored tokens are kept, one rule a file."""
