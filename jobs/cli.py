@@ -37,6 +37,7 @@ _MODULES = {
     "forget": "erase",
     "search": "recall",
     "eval": "recall",
+    "replay": "replay",
 }
 
 

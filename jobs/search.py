@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
@@ -21,12 +21,17 @@ from operators.recall.budget import within_budget
 from operators.recall.context import with_context
 from operators.recall.conversation_index import SEARCHED, Question
 from operators.recall.focus import focus
+from operators.recall.fusion import OFF_BY_DEFAULT
 from operators.recall.profile import LOOKED_UP
 from operators.recall.searcher import Result, Searcher
+from operators.recall.thin_evidence import CANDIDATES, REPLAY, is_thin
 from operators.recall.tiers import AUTO, DEEP, DEEP_CONTEXT, TieredSearcher
 from transforms.warehouse.connection import Warehouse, open_warehouse
-from transforms.warehouse.read import conversation_ids, read_table
+from transforms.warehouse.read import conversation_ids, read_table, tables_with_rows
 from transforms.warehouse.scope import Conversation
+
+if TYPE_CHECKING:
+    from jobs.replay.escalation import Escalation
 
 _ONLY = {"messages": "is_current", "embeddings": f"model_id = '{MiniLm.model_id}'"}
 _REQUIRED = ("question_id", "question")
@@ -65,6 +70,9 @@ class SearchOptions:
         archive: SQL condition over `memory_heat`; facts that it holds for are not found.
         context: messages before and after each result.
         max_tokens: cut the results to so many tokens; at least one stays.
+        replay: where tier `deep` finds thin evidence, ask the raw history (`jobs.replay`), if
+            its caches are there. Not where `auto` went deep, which must stay quick, and not
+            with `as_of` or `archive`: caches leave nothing out.
     """
 
     tier: str = AUTO
@@ -73,6 +81,7 @@ class SearchOptions:
     archive: str | None = None
     context: int = 0
     max_tokens: int | None = None
+    replay: bool = False
 
 
 _PLAIN = SearchOptions()
@@ -98,18 +107,28 @@ class SearchSession:
         self._tokens: MiniLmTokens | None = None
         self._rules: dict[str, ArchiveRule] = {}
         self._conversations: list[Conversation] | None = None
+        self._escalation: Escalation | None = None
 
     @classmethod
     def open(cls, path: Path | str, kept: int = 64) -> "SearchSession":
         """Open the warehouse at `path`, read-only."""
         return cls(open_warehouse(path, read_only=True), kept)
 
+    @property
+    def warehouse(self) -> Warehouse:
+        """The open warehouse."""
+        return self._warehouse
+
     def close(self) -> None:
-        """Close the warehouse."""
+        """Close the warehouse, and what answers from the raw history."""
+        if self._escalation is not None:
+            self._escalation.close()
         self._warehouse.close()
 
     def refresh(self) -> None:
         """See what was committed since."""
+        if self._escalation is not None:
+            self._escalation.forget()
         self._searchers.clear()
         self._conversations = None
 
@@ -157,9 +176,29 @@ class SearchSession:
         turns = max([options.context, *(DEEP_CONTEXT for r in results if r.tier == DEEP)])
         if turns:
             results = with_context(results, searcher.searcher.index, turns)
+        if options.replay and options.tier == DEEP and not (as_of or options.archive):
+            results = self._with_replay(asked, results, searcher.searcher, options.without)
         if options.max_tokens is not None:
             results = within_budget(results, options.max_tokens, self._count_tokens)
         return results
+
+    def _with_replay(
+        self, asked: Question, results: list[Result], searcher: Searcher, without: Sequence[str]
+    ) -> list[Result]:
+        """`results`, behind an answer from the raw history where their evidence is thin."""
+        if not self._has_caches():
+            return results
+        candidates = searcher.search(asked, CANDIDATES, without, OFF_BY_DEFAULT)
+        if not is_thin([result.score for result in candidates]):
+            return results
+        if self._escalation is None:
+            from jobs.replay.escalation import Escalation  # noqa: PLC0415 - only where it is used
+
+            self._escalation = Escalation(self._warehouse)
+        return self._escalation.ask(asked.text, asked.asked_at, results, asked.vector)
+
+    def _has_caches(self) -> bool:
+        return "kv_episodes" in tables_with_rows(self._warehouse)
 
     def searcher(
         self, conversation: str | None, tenant: str | None, as_of: datetime | None
@@ -301,8 +340,13 @@ def search_batch(
     """
     for asked, results in answer_all(session, read_questions(questions), k, as_of, options):
         if log is not None:
-            log.add(asked.question, results)
+            log.add(asked.question, found_memories(results))
         yield {"question_id": asked.question_id, "results": [r.as_json() for r in results]}
+
+
+def found_memories(results: Iterable[Result]) -> list[Result]:
+    """The results that are memories: what an access log counts."""
+    return [result for result in results if result.kind != REPLAY]
 
 
 def answer_all(

@@ -14,6 +14,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from operators.base import Cost, Key, Operator
+from operators.replay.spec import ReplaySpec
 from pipelines.errors import Path, PipelineError, Problem
 from pipelines.load import LoadedPipeline, load, loads
 from pipelines.spec import InputSpec, PipelineSpec, RuntimeSpec, StreamingSpec
@@ -68,6 +69,7 @@ class Plan:
     runtime: RuntimeSpec
     steps: tuple[PlanStep, ...]
     streaming: StreamingSpec = field(default_factory=StreamingSpec)
+    replay: ReplaySpec = field(default_factory=ReplaySpec)
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
 
     @cached_property
@@ -123,6 +125,7 @@ def make_plan(loaded: LoadedPipeline) -> Plan:
         spec.runtime,
         tuple(steps),
         spec.streaming,
+        spec.replay,
         warnings,
     )
 
@@ -150,6 +153,7 @@ def plan_spec(plan: Plan) -> str:
         "input": plan.input.model_dump(mode="json"),
         "runtime": plan.runtime.model_dump(mode="json"),
         "streaming": plan.streaming.model_dump(mode="json"),
+        "replay": plan.replay.model_dump(mode="json"),
         "steps": [{"id": s.id, **s.operator.model_dump(mode="json")} for s in plan.steps],
     }
     return json.dumps(body, sort_keys=True)

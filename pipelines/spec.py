@@ -26,6 +26,7 @@ from pydantic import (
 from operators.base import Operator
 from operators.durations import Duration
 from operators.parse.formats import FORMATS
+from operators.replay.spec import ReplaySpec
 from pipelines.errors import did_you_mean_or_list
 from schemas.message import MAX_TEXT_CHARS
 
@@ -159,6 +160,9 @@ class _Header(BaseModel):
     streaming: StreamingSpec = Field(
         default_factory=StreamingSpec, description="When memory is built, as a stream."
     )
+    replay: ReplaySpec = Field(
+        default_factory=ReplaySpec, description="How raw history is kept for answers."
+    )
 
 
 class StepSpec(BaseModel):
@@ -171,7 +175,7 @@ class StepSpec(BaseModel):
 
 
 class PipelineSpec(_Header):
-    """A pipeline as declared: header, steps in order, how and when they run."""
+    """A pipeline as declared: header, steps in order, how and when they run and answer."""
 
     steps: tuple[StepSpec, ...] = Field(min_length=1)
 

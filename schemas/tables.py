@@ -433,21 +433,29 @@ _ARTIFACTS = Table(
 
 _KV_EPISODES = Table(
     "kv_episodes",
-    "Compressed KV caches of episodes, for replay.",
+    "Compressed KV caches of episodes, for replay: derived files, made again when stale.",
     ("kv_episode_id",),
     (
         *_SCOPE,
-        _req("kv_episode_id", _S, "Cache."),
-        _req("episode_id", _S, "Episode it holds."),
-        _req("model_id", _S, "Model, tokenizer and weights fingerprint."),
-        _req("scorer", _S, "How kept tokens were chosen."),
-        _req("budget", _I32, "Kept tokens per layer and head."),
+        _req("kv_episode_id", _S, "Cache: hash of episode, model, prompt and compression."),
+        _req("episode_id", _S, "Episode it holds: hash of the messages and the patch prompt's."),
+        _req("model_id", _S, "Fingerprint of model, tokenizer and weights."),
+        _req("prompt", _S, "Prompt that the messages stand in: name, version, hash."),
+        _req("compression_id", _S, "Hash of how it was compressed."),
+        _req("compression", _S, "How it was compressed, as JSON."),
+        _req("scorer", _S, "How kept tokens were chosen: name@version."),
+        _req("precision", _S, "Of the stored tensors: float32, bfloat16 or int8."),
+        _req("budget", _I32, "Tokens kept per layer and head, on average over layers."),
+        _req("length", _I32, "Position of the first token after the cache."),
         _req("token_count", _I32, "Tokens before compression."),
-        _req("bytes", _I64, "Size of the tensors."),
-        _req("checksum", _S, "Checksum of the tensor file."),
+        _req("bytes", _I64, "Size of the tensor file."),
+        _req("checksum", _S, "SHA-256 of the tensor file."),
         _req("path", _S, "Tensor file, relative to the warehouse."),
-        _req("source_message_ids", STRINGS, "Messages it holds."),
+        _req("centroid", VECTOR, "Centre of the episode's windows: where questions compare."),
+        _req("source_message_ids", STRINGS, "Messages it holds, in order."),
+        _req("patch_message_ids", STRINGS, "Messages of the patch prompt, in order."),
     ),
+    bookkeeping=True,
 )
 
 _RUNS = Table(

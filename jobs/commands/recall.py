@@ -1,6 +1,7 @@
 """`search` and `eval`: asking a warehouse, and measuring how well it answers."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,7 @@ from jobs.commands.options import (
 )
 from jobs.errors import UsageError
 from jobs.evaluate import evaluate, render
-from jobs.search import SearchOptions, SearchSession, search_batch
+from jobs.search import SearchOptions, SearchSession, found_memories, search_batch
 from operators.recall.fusion import CHANNELS, OFF_BY_DEFAULT
 from operators.recall.searcher import Result, Turn
 from operators.recall.tiers import AUTO, TIERS
@@ -57,6 +58,9 @@ MaxTokensOption = Annotated[
     typer.Option("--max-tokens", min=1, help="Cut the results to so many tokens; one stays."),
 ]
 
+_SHOWN = 8
+"""Messages named under a result; --json names all."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -84,13 +88,17 @@ def search(
     archive: ArchiveOption = None,
     context: ContextOption = 0,
     max_tokens: MaxTokensOption = None,
+    no_replay: Annotated[
+        bool,
+        typer.Option("--no-replay", help="Never ask the raw history, however thin the evidence."),
+    ] = False,
     log_access: Annotated[
         bool, typer.Option("--log-access", help="Record what was found; it makes memories warm.")
     ] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Find memories, ranked, each with the messages that support it."""
-    until = _time("--as-of", as_of)
+    until = time_of("--as-of", as_of)
     options = SearchOptions(
         tier=_tier(tier),
         without=_channels(without),
@@ -98,6 +106,7 @@ def search(
         archive=archive,
         context=context,
         max_tokens=max_tokens,
+        replay=not no_replay,
     )
     log = AccessLog() if log_access else None
     with SearchSession.open(warehouse) as session:
@@ -112,13 +121,13 @@ def search(
                 conversation=conversation,
                 tenant=tenant,
                 as_of=until,
-                asked_at=_time("--asked-at", asked_at),
+                asked_at=time_of("--asked-at", asked_at),
                 k=k,
                 options=options,
             )
             _show(results, as_json=json_output)
             if log is not None:
-                log.add(question, results)
+                log.add(question, found_memories(results))
     # After the answers are out and the reader is closed: it may wait for another writer.
     if log is not None:
         log.write(warehouse)
@@ -149,10 +158,16 @@ def _show(results: list[Result], *, as_json: bool) -> None:
 
 
 def _lines(result: Result) -> str:
-    sources = ", ".join(result.source_message_ids)
+    sources = shown_messages(result.source_message_ids)
     found = f"{result.rank:>3}. [{_minute(result.event_time)}] {result.text}\n"
     found += f"     {result.id}  from {sources}"
     return "\n".join([found, *map(_turn_line, result.context or ())])
+
+
+def shown_messages(ids: Sequence[str]) -> str:
+    """The first of some message ids, and how many more there are: an episode has hundreds."""
+    more = f", and {len(ids) - _SHOWN:,} more" if len(ids) > _SHOWN else ""
+    return ", ".join(ids[:_SHOWN]) + more
 
 
 def _turn_line(turn: Turn) -> str:
@@ -163,7 +178,8 @@ def _minute(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def _time(option: str, value: str | None) -> datetime | None:
+def time_of(option: str, value: str | None) -> datetime | None:
+    """A time as given on the command line; UsageError names the option that is wrong."""
     if value is None:
         return None
     try:

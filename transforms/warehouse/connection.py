@@ -3,6 +3,7 @@
 A warehouse is a folder:
     catalog.sqlite   DuckLake catalog, in WAL mode so that readers never block the committer
     data/            Parquet
+    kv/              tensor files of kv_episodes, where history is replayed: see kv_files
     memoryflow.json  marker, written last when the warehouse is made: format version
     write.lock       held by the process that has it open for writing
     write.queue      held by the process that waits for write.lock

@@ -10,14 +10,13 @@ import shutil
 import sqlite3
 from datetime import timedelta
 
-from transforms.warehouse.catalog import quoted
 from transforms.warehouse.connection import JOURNAL_DIR, LAKE, METADATA, SPILL_DIR, Warehouse
 from transforms.warehouse.errors import WarehouseError
+from transforms.warehouse.kv_files import finish_kv_changes, remove_unnamed_kv_files
 from transforms.warehouse.maintenance import call, expire, remove_unneeded_files
 from transforms.warehouse.retry import with_retry
 
 PENDING_FILE = "erasure.pending"
-KV_DIR = "kv"
 # Copies of memory text outside the tables; all can be made again from the tables.
 _DERIVED_DIRS = (JOURNAL_DIR, SPILL_DIR, "cache", "index")
 _CHECKPOINT_WAIT_MS = 30_000
@@ -180,10 +179,5 @@ def _remove_derived_files(warehouse: Warehouse) -> None:
     """Journals, caches and indexes go whole; KV tensor files where no row names them."""
     for name in _DERIVED_DIRS:
         shutil.rmtree(warehouse.path / name, ignore_errors=True)
-    kept = {
-        (warehouse.path / path).resolve()
-        for (path,) in warehouse.rows(f"SELECT path FROM {quoted('kv_episodes')}")
-    }
-    for file in (warehouse.path / KV_DIR).rglob("*"):
-        if file.is_file() and file.resolve() not in kept:
-            file.unlink()
+    remove_unnamed_kv_files(warehouse)
+    finish_kv_changes(warehouse)

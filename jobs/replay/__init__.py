@@ -1,0 +1,1 @@
+"""Answers from the raw history: building caches, and asking them."""
