@@ -33,7 +33,7 @@ EngineOption = Annotated[
     str | None, typer.Option("--engine", help="Who answers: auto, vllm or transformers.")
 ]
 ScorerOption = Annotated[
-    str | None, typer.Option("--scorer", help="How tokens are scored: keydiff, snapkv, ...")
+    str | None, typer.Option("--scorer", help="How tokens are scored: patch_prompt, keydiff, ...")
 ]
 RatioOption = Annotated[float | None, typer.Option("--ratio", help="Tokens per kept token.")]
 PrecisionOption = Annotated[
@@ -117,7 +117,9 @@ def replay(
 
             stack.enter_context(ray_session(address, spec.actors))
         compressor = compressor_of(spec)
-        built = bring_up(warehouse, conversations, spec, compressor, rebuild=rebuild, note=_note)
+        built = bring_up(
+            warehouse, conversations, spec, compressor, rebuild=rebuild, tidy=not asked, note=_note
+        )
         if not asked:
             _show_built(built, as_json=json_output)
             return

@@ -151,7 +151,12 @@ class LocalCompressor:
         except ValueError as error:
             raise UsageError(f"replay: {error}") from error
         budget = self._spec.budget(len(tokens.prefix))
-        kv = compress(self.model, tokens.prefix, tokens.patch, budget, self._method)
+        try:
+            kv = compress(self.model, tokens.prefix, tokens.patch, budget, self._method)
+        except ValueError as error:  # numbers that overflowed
+            raise ReplayEngineError(
+                f"replay: {task.kv_episode_id}: {error}; `dtype: float32` holds the most"
+            ) from error
         file = save_kv(
             task.folder,
             task.kv_episode_id,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jobs.errors import EngineError
 from jobs.replay.compressors import LocalCompressor
-from operators.replay.engines.base import ReplayEngine
+from operators.replay.engines.base import ReplayEngine, ReplayEngineError
 from operators.replay.kv_header import read_header
 from operators.replay.spec import ReplaySpec
 from operators.replay.weights import model_folder
@@ -96,8 +96,11 @@ def load_tokenizer(spec: ReplaySpec) -> Any:
     """The model's tokenizer alone.
 
     Raises:
-        ReplayEngineError: there is no such model.
+        ReplayEngineError: there is no such model, or no tokenizer with it.
     """
     from transformers import AutoTokenizer  # noqa: PLC0415 - a second
 
-    return AutoTokenizer.from_pretrained(model_folder(spec.model))
+    try:
+        return AutoTokenizer.from_pretrained(model_folder(spec.model))
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ReplayEngineError(f"replay: tokenizer of {spec.model}: {error}") from error

@@ -14,6 +14,7 @@ from jobs.replay.session import Replayed, ReplaySession
 from operators.base import Vectors
 from operators.recall.searcher import Result
 from operators.recall.thin_evidence import REPLAY
+from operators.replay.spec import ReplaySpec
 from transforms.warehouse.connection import Warehouse
 from transforms.warehouse.scope import Conversation
 
@@ -31,7 +32,7 @@ class Escalation:
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
-        self._session: ReplaySession | None = None
+        self._sessions: dict[ReplaySpec, ReplaySession] = {}
         self._told: set[str] = set()
         self._off = False
 
@@ -50,7 +51,8 @@ class Escalation:
             found = self._answer(
                 question, asked_at, results, vector, (first.tenant, first.conversation_id)
             )
-        except (JobError, ValueError) as error:
+        # Models fail in many ways, all of them RuntimeErrors: JobError is one, torch has others.
+        except (RuntimeError, ValueError, OSError, ImportError) as error:
             self._tell(f"no replay: {error}")
             return list(results)
         if found is None:
@@ -64,14 +66,14 @@ class Escalation:
     def forget(self) -> None:
         """See what was committed since."""
         self._off = False
-        if self._session is not None:
-            self._session.forget()
+        for session in self._sessions.values():
+            session.forget()
 
     def close(self) -> None:
-        """End the engine."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        """End the engines."""
+        for session in self._sessions.values():
+            session.close()
+        self._sessions.clear()
 
     def _answer(
         self,
@@ -93,17 +95,18 @@ class Escalation:
         return found if found.answer else None
 
     def _opened(self, rows: Sequence[KvEpisode]) -> ReplaySession:
-        if self._session is None:
-            spec = spec_of_caches(recorded_spec(self._warehouse), rows)
-            # In this process, whatever the section says: a search starts no cluster.
-            spec = spec.model_copy(update={"actors": 0})
+        """Of the compression that these caches have; conversations may differ in it."""
+        spec = spec_of_caches(recorded_spec(self._warehouse), rows)
+        # In this process, whatever the section says: a search starts no cluster.
+        spec = spec.model_copy(update={"actors": 0})
+        if spec not in self._sessions:
             try:
                 check_installed(spec)
             except JobError:
                 self._off = True
                 raise
-            self._session = ReplaySession(self._warehouse, spec)
-        return self._session
+            self._sessions[spec] = ReplaySession(self._warehouse, spec)
+        return self._sessions[spec]
 
     def _tell(self, line: str) -> None:
         if line not in self._told:

@@ -11,6 +11,7 @@ from operators.base import Vectors
 from operators.replay.engines.base import StoredKv
 from schemas.tables import TABLES
 from transforms.warehouse.connection import Warehouse
+from transforms.warehouse.kv_files import KV_DIR
 from transforms.warehouse.read import read_table
 from transforms.warehouse.scope import Conversation
 
@@ -46,7 +47,13 @@ class KvEpisode:
         return StoredKv(self.kv_episode_id, warehouse / self.path, self.checksum, self.length)
 
     def has_file(self, warehouse: Path) -> bool:
-        """Whether its file is there and of the recorded size; loading verifies the bytes."""
+        """Whether its file is there and of the recorded size; loading verifies the bytes.
+
+        A path that leads out of the folder of tensor files counts as missing.
+        """
+        folder = (warehouse / KV_DIR).resolve()
+        if not (warehouse / self.path).resolve().is_relative_to(folder):
+            return False
         try:
             return (warehouse / self.path).stat().st_size == self.bytes
         except OSError:

@@ -176,21 +176,25 @@ def _build(
 ) -> Generator[KvEpisode]:
     """Rows as they are committed.
 
-    What is wanted may change while another writer has the warehouse; a cache that has become
-    useless meanwhile is not recorded, and its file goes with the others that have no row.
+    What is wanted may change while another writer has the warehouse. Then this ends early: what
+    is left was cut from messages that may have been forgotten, and no file must be made of them.
     """
     wish = _Wish.of(spec, compressor)
-    wanted = set(plan.episodes)
+    tasked = {task.kv_episode_id for task in tasks}
     with closing(compressor.compress(tasks)) as done:
         for made in done:
-            if made.task.kv_episode_id in wanted and made.file.path.exists():
+            # Gone if another writer swept while an actor made it: it has no row yet.
+            if made.file.path.exists():
                 row = wish.row(warehouse, made)
                 commit(warehouse, [], [upsert("kv_episodes", kv_table([row]))])
                 yield row
+            tasked.discard(made.task.kv_episode_id)
             if warehouse.wanted():
                 warehouse.hand_over()
                 begin_kv_changes(warehouse)
-                wanted = set(plan_refresh(warehouse, plan.conversation, spec, compressor).episodes)
+                now = plan_refresh(warehouse, plan.conversation, spec, compressor)
+                if not tasked <= set(now.episodes):
+                    return
 
 
 @dataclass(frozen=True)

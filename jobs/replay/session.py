@@ -104,9 +104,10 @@ def bring_up(
     compressor: Compressor,
     *,
     rebuild: bool = False,
+    tidy: bool = True,
     note: Callable[[str], None] = lambda _: None,
 ) -> list[Built]:
-    """Make the caches that conversations lack; opened for writing only if one lacks any.
+    """Make the caches that conversations lack; opened for writing only if there is need.
 
     Args:
         path: of the warehouse.
@@ -114,6 +115,8 @@ def bring_up(
         spec: how to compress.
         compressor: who does it.
         rebuild: make all again.
+        tidy: outdated rows and what killed builds left are need enough. False where questions
+            wait: they need neither the lock of another build nor a folder that can be written.
         note: is told what goes on.
 
     Raises:
@@ -125,7 +128,8 @@ def bring_up(
                 plan_refresh(there, conversation, spec, compressor, rebuild=rebuild)
                 for conversation in conversations
             ]
-        if not rebuild and all(plan.up_to_date for plan in plans):
+        done = all(plan.up_to_date if tidy else plan.complete for plan in plans)
+        if done and not rebuild:
             return [Built(plan.conversation, tuple(plan.ready), 0, 0.0) for plan in plans]
         with open_warehouse(path) as opened:
             return [_built(opened, plan, spec, compressor, rebuild, note) for plan in plans]
@@ -173,9 +177,14 @@ class ReplaySession:
         self._engine: tuple[EngineName, ReplayEngine] | None = None
 
     def plan(self, conversation: Conversation) -> RefreshPlan:
-        """What there is of a conversation; found out once, until `forget`."""
+        """What there is of a conversation; found out once, until `forget`.
+
+        Raises:
+            EngineError: there is no such model.
+        """
         if conversation not in self._plans:
-            plan = plan_refresh(self._warehouse, conversation, self._spec, self._compressor)
+            with own_words():
+                plan = plan_refresh(self._warehouse, conversation, self._spec, self._compressor)
             self._plans[conversation] = plan
         return self._plans[conversation]
 
@@ -187,11 +196,13 @@ class ReplaySession:
         """The caches of a conversation.
 
         Raises:
-            EngineError: it lacks some.
+            EngineError: it lacks some, or has no messages to make any of.
         """
         plan = self.plan(conversation)
         if not plan.complete:
             raise EngineError(plan.reason())
+        if not plan.ready:
+            raise EngineError(f"conversation {conversation[1]!r} has no messages to answer from")
         return plan.ready
 
     def answer(self, routes: Sequence[Route]) -> list[Replayed]:

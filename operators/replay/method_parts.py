@@ -1,12 +1,14 @@
 """From the names in a `replay:` section to the parts of a compression method."""
 
 from functools import cache
-from pathlib import Path
 
 from operators.replay.layer_budgets.base import LayerBudget
 from operators.replay.layer_budgets.cake import Cake
 from operators.replay.layer_budgets.sensitivity import Sensitivity
-from operators.replay.layer_budgets.sensitivity_profile import measure_similarities
+from operators.replay.layer_budgets.sensitivity_profile import (
+    calibration_text,
+    measure_similarities,
+)
 from operators.replay.layer_budgets.uniform import Uniform
 from operators.replay.layer_budgets.zigzag import ZigZag
 from operators.replay.mergers.base import Merger
@@ -51,8 +53,6 @@ LAYER_BUDGETS: dict[LayerBudgetName, type[LayerBudget]] = {
 }
 MERGERS: dict[MergerName, type[Merger] | None] = {"none": None, "gaussian": Gaussian}
 
-_CALIBRATION = Path(__file__).parent / "layer_budgets" / "calibration.txt"
-
 
 def method_of(spec: ReplaySpec, model: ReplayModel) -> Method:
     """The method that `spec` names.
@@ -90,6 +90,5 @@ def _layers(spec: ReplaySpec, model: ReplayModel) -> LayerBudget:
 
 @cache
 def _similarities(model: ReplayModel, block: int) -> tuple[float, ...]:
-    text = _CALIBRATION.read_text(encoding="utf-8")
-    tokens = model.tokenizer(text, add_special_tokens=False)["input_ids"]
+    tokens = model.tokenizer(calibration_text(), add_special_tokens=False)["input_ids"]
     return measure_similarities(model, tokens, block)

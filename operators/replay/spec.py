@@ -55,7 +55,7 @@ class ReplaySpec(BaseModel):
         default="float32", description="Arithmetic of the model."
     )
     episodes: EpisodeSpec = Field(default=EpisodeSpec(), description="Cutting into episodes.")
-    scorer: ScorerName = Field(default="keydiff", description="How tokens are scored.")
+    scorer: ScorerName = Field(default="patch_prompt", description="How tokens are scored.")
     selection: SelectionName = Field(default="per_head", description="Which tokens are kept.")
     layers: LayerBudgetName = Field(default="uniform", description="Share of each layer.")
     merge: MergerName = Field(default="none", description="What becomes of the others.")

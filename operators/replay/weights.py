@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from operators.llm.packaged.build_smollm2 import weights_folder
+from operators.llm.packaged.build_smollm2 import ModelBuildError, weights_folder
 from operators.llm.packaged.resolve import SMOLLM2
 from operators.replay.engines.base import ReplayEngineError
 
@@ -18,10 +18,14 @@ def model_folder(name: str) -> Path:
     """Folder of a packaged model (built if need be), the folder itself, or a hub's snapshot.
 
     Raises:
-        ReplayEngineError: there is no such folder, and no hub has a model of that name.
+        ReplayEngineError: there is no such folder, and no hub has a model of that name; or what
+            the packaged one is made of is not installed.
     """
     if name == SMOLLM2:
-        return weights_folder()
+        try:
+            return weights_folder()
+        except ModelBuildError as error:
+            raise ReplayEngineError(f"replay: model: {name}: {error}") from error
     folder = Path(name).expanduser()
     return folder if folder.is_dir() else _snapshot(name)
 

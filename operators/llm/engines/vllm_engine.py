@@ -7,7 +7,7 @@ at once with `EngineDownError`, and this engine stays down: whoever hosts it sta
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Coroutine, Generator
+from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +15,13 @@ from operators.llm.call import Answer, Request
 from operators.llm.engines.base import CallFailedError, EngineDownError
 from operators.llm.engines.reaper import Reaper
 from operators.llm.engines.vllm_calls import answer_of, prompt_tokens, refusal, sampling
+from operators.llm.engines.vllm_life import shut_down, while_alive
 from operators.llm.engines.vllm_settings import engine_arguments, environment
 from operators.llm.packaged.resolve import weights_of
 from operators.llm.spec import VllmLlm
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
-
-_LOOK_EVERY = 0.5
-"""Seconds between two looks whether the engine still lives."""
 
 
 class VllmEngine:
@@ -74,9 +72,7 @@ class VllmEngine:
         """End the engine's processes; may be called twice."""
         engine, self._engine = self._engine, None
         if engine is not None:
-            if engine.output_handler and not engine.output_processor.has_unfinished_requests():
-                engine.output_handler.cancel()  # or it logs the end as a failure
-            await asyncio.to_thread(engine.shutdown)
+            await shut_down(engine)
         await asyncio.to_thread(self._reaper.close)
 
     async def _generate(self, tokens: list[int], request: Request, call_id: str) -> Answer:
@@ -88,25 +84,12 @@ class VllmEngine:
         outputs = self._engine.generate(
             tokens_input(tokens), sampling(self._llm, request), request_id=call_id
         )
-        last = await self._while_alive(_last(outputs))
+        last = await while_alive(
+            _last(outputs), lambda: self._engine, lambda: EngineDownError(self._died())
+        )
         if last is None:
             raise CallFailedError(f"vLLM ended call {call_id} without an answer")
         return answer_of(last, call_id, (time.perf_counter() - sent) * 1000)
-
-    async def _while_alive(self, outcome: Coroutine[Any, Any, Any]) -> Any:
-        """What `outcome` gives, unless the engine dies first.
-
-        vLLM tells the calls in flight that its core has died only if it was reading the core's
-        answers by then: without this, calls sent as the core dies would wait for ever.
-        """
-        waited_for = asyncio.ensure_future(outcome)
-        try:
-            while not (await asyncio.wait({waited_for}, timeout=_LOOK_EVERY))[0]:
-                if self._engine is None or self._engine.errored:
-                    raise EngineDownError(self._died())
-            return waited_for.result()
-        finally:
-            waited_for.cancel()
 
     def _died(self) -> str:
         return (

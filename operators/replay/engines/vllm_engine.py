@@ -9,10 +9,11 @@ episode loads next to nothing; a salt keeps episodes apart, whose placeholders a
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from operators.llm.engines.reaper import Reaper
+from operators.llm.engines.vllm_life import shut_down, while_alive
 from operators.replay.engines.background_loop import BackgroundLoop
 from operators.replay.engines.base import (
     ReplayAnswer,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 _PLACEHOLDER = 0
 """Any token: nothing is computed of it."""
-_LOOK_EVERY = 0.5
-"""Seconds between two looks whether the engine still lives."""
 
 
 class VllmReplayEngine:
@@ -99,7 +98,7 @@ class VllmReplayEngine:
         """End the engine's processes; may be called twice."""
         engine, self._engine = self._engine, None
         if engine is not None:
-            self._loop.run(_shut_down(engine))
+            self._loop.run(shut_down(engine))
         self._loop.close()
         self._reaper.close()
 
@@ -139,7 +138,9 @@ class VllmReplayEngine:
             _prompt(request), _sampling(request), request_id=f"replay-{next(self._numbers)}"
         )
         try:
-            tokens, reason, first = await self._while_alive(_drained(outputs))
+            tokens, reason, first = await while_alive(
+                _drained(outputs), lambda: self._engine, lambda: ReplayEngineError(self._died())
+            )
         except EngineDeadError as error:
             raise ReplayEngineError(self._died()) from error
         except (EngineGenerateError, VLLMClientError) as error:
@@ -151,20 +152,6 @@ class VllmReplayEngine:
             tokens = tokens[:-1]
         text = str(self._tokenizer.decode(tokens, skip_special_tokens=True)).strip()
         return ReplayAnswer(tuple(tokens), text, (first - sent) * 1000)
-
-    async def _while_alive(self, outcome: Coroutine[Any, Any, Any]) -> Any:
-        """What `outcome` gives, unless the engine dies first.
-
-        vLLM forgets calls that were sent as its core died: see the engine of the LLM operators.
-        """
-        waited_for = asyncio.ensure_future(outcome)
-        try:
-            while not (await asyncio.wait({waited_for}, timeout=_LOOK_EVERY))[0]:
-                if self._engine is None or self._engine.errored:
-                    raise ReplayEngineError(self._died())
-            return waited_for.result()
-        finally:
-            waited_for.cancel()
 
     def _failed(self, request: ReplayRequest, reason: str) -> Exception:
         """Why the engine gave a request up: most likely its file has changed meanwhile."""
@@ -229,11 +216,3 @@ async def _drained(outputs: AsyncIterator[Any]) -> tuple[list[int], str, float]:
         tokens += output.outputs[0].token_ids
         reason = output.outputs[0].finish_reason or reason
     return tokens, reason, first
-
-
-async def _shut_down(engine: "AsyncLLM") -> None:
-    if engine.output_handler and not engine.output_processor.has_unfinished_requests():
-        engine.output_handler.cancel()  # or it logs the end as a failure
-    await asyncio.to_thread(engine.shutdown)
-    # Its finaliser does it again as the interpreter ends, and complains that half of it is gone.
-    engine.shutdown = lambda *_, **__: None

@@ -9,16 +9,21 @@ import pytest
 
 from jobs.errors import EngineError, UsageError
 from jobs.replay.answer import ReplayQuestion, answer, one_conversation, wanted_conversations
+from jobs.replay.compressors import LocalCompressor
 from jobs.replay.engines import MANY, check_installed, choose_engine
 from jobs.replay.recorded_spec import recorded_spec, spec_of_caches
 from jobs.replay.routes import find_route
 from jobs.replay.session import ReplaySession, bring_up
 from jobs.search import SearchSession
+from operators.llm.packaged.build_smollm2 import ModelBuildError
 from operators.replay.kv_header import KvStoreError
 from operators.replay.spec import EpisodeSpec, ReplaySpec
 from tests.jobs.replay.asking import BEES, RepeatingEngine, add_messages, engine, talks_warehouse
 from tests.jobs.replay.kv_builds import FakeCompressor
 from transforms.warehouse.connection import open_warehouse
+from transforms.warehouse.kv_files import begin_kv_changes
+
+pytestmark = pytest.mark.slow  # Each builds a warehouse.
 
 __all__ = ["engine"]
 
@@ -128,6 +133,35 @@ def test_nothing_is_opened_for_writing_where_nothing_is_missing(tmp_path: Path) 
     assert (again.made, again.caches[0].checksum) == (0, built.caches[0].checksum)
     (forced,) = bring_up(path, [HOBBIES], SPEC, fake, rebuild=True)
     assert forced.made == built.made
+
+
+def test_questions_do_not_wait_for_somebody_elses_build(tmp_path: Path) -> None:
+    path = talks_warehouse(tmp_path / "w", {"hobbies": BEES})
+    (built,) = bring_up(path, [HOBBIES], SPEC, FakeCompressor())
+    with open_warehouse(path) as building:
+        begin_kv_changes(building)
+        (found,) = bring_up(path, [HOBBIES], SPEC, FakeCompressor(), tidy=False)
+    assert [c.checksum for c in found.caches] == [c.checksum for c in built.caches]
+    bring_up(path, [HOBBIES], SPEC, FakeCompressor())
+    assert not (path / "kv" / "unfinished").exists()
+
+
+def test_no_messages_no_answer(folder: Path) -> None:
+    with open_warehouse(folder, read_only=True) as opened:
+        session = ReplaySession(opened, SPEC, FakeCompressor())
+        with pytest.raises(EngineError, match="'nobody' has no messages"):
+            session.caches(("default", "nobody"))
+
+
+def test_what_the_packaged_model_lacks_is_said(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    def missing() -> Path:
+        raise ModelBuildError("x.gguf not found; install it")
+
+    monkeypatch.setattr("operators.replay.weights.weights_folder", missing)
+    with pytest.raises(EngineError, match=r"x\.gguf not found; install it"):
+        bring_up(folder, [HOBBIES], SPEC, LocalCompressor(SPEC))
 
 
 def test_what_an_engine_or_the_store_says_is_an_error_of_the_job(

@@ -18,6 +18,8 @@ from tests.jobs.replay.asking import RepeatingEngine, add_messages, engine, talk
 from tests.jobs.search_samples import write_lines
 from transforms.warehouse.connection import open_warehouse
 
+pytestmark = pytest.mark.slow  # Each builds a warehouse.
+
 __all__ = ["engine"]
 
 SECONDS = 600.0
@@ -92,7 +94,7 @@ def test_options_and_sections_decide_the_compression(
     made = [json.loads(c) for (c,) in rows_at(folder, "kv_episodes", "compression")]
     kept = {(c["scorer"], c["ratio"], c["precision"]) for c in made}
     small = {("streaming", 2.0, "float32"), ("streaming", 8.0, "int8")}
-    assert kept == {("keydiff", 4.0, "float32"), *small}
+    assert kept == {("patch_prompt", 4.0, "float32"), *small}
 
 
 def test_the_shipped_section_shows_the_defaults() -> None:
@@ -127,7 +129,6 @@ def test_it_says_what_is_not_installed(folder: Path, monkeypatch: pytest.MonkeyP
         run("Why?", "--conversation", "dull", "-w", folder)
 
 
-@pytest.mark.slow
 def test_the_packaged_model_answers_from_its_caches(tmp_path: Path) -> None:
     """Built with the first question, found by the second; new messages make caches stale."""
     folder = talks_warehouse(tmp_path / "w", {"team": sample_texts("team", 24)})
@@ -164,7 +165,6 @@ def test_the_packaged_model_answers_from_its_caches(tmp_path: Path) -> None:
     assert "team/24" in found["source_message_ids"]
 
 
-@pytest.mark.slow
 def test_vllm_and_actors_answer_as_transformers_do(tmp_path: Path) -> None:
     """One batch over two conversations: in this process, in vLLM, in two Ray actors."""
     talks = {"team": sample_texts("team", 16), "friends": sample_texts("friends", 16)}

@@ -1,7 +1,9 @@
 """A cache is memory text in another form: `forget` takes it, rows and files, and so on disk."""
 
 import hashlib
+import time
 from pathlib import Path
+from threading import Thread
 
 import pyarrow as pa
 import pytest
@@ -25,6 +27,8 @@ from transforms.warehouse.connection import Warehouse, open_warehouse
 from transforms.warehouse.erasure import announce_erasure, finish_pending_erasure
 from transforms.warehouse.read import conversation_ids
 from transforms.warehouse.scope import conversation_table
+
+pytestmark = pytest.mark.slow  # Each builds a warehouse.
 
 CANARY = "AzzqCanaryZ"
 OTHER = ("default", "c2")
@@ -105,7 +109,30 @@ def test_an_erasure_that_was_killed_is_completed(warehouse: Warehouse) -> None:
     assert leaks(warehouse.path, CANARY) == []
 
 
-@pytest.mark.slow
+def test_forgotten_while_its_caches_are_made(warehouse: Warehouse) -> None:
+    """The build had read the text before; it must not make another file of it."""
+    ingest(warehouse, talk(30))
+
+    def erase() -> None:
+        with open_warehouse(warehouse.path, threads=1) as other:
+            forget(other, Target("conversation", "c1"), messages_only)
+
+    eraser = Thread(target=erase)
+
+    def wait_for_eraser() -> None:
+        if len(fake.made) == 1:
+            eraser.start()
+            while not warehouse.wanted():
+                time.sleep(0.01)
+
+    fake = FakeCompressor(after=wait_for_eraser)
+    assert refresh(warehouse, CONVERSATION, SMALL, fake) == []
+    eraser.join()
+    assert len(fake.made) == 1
+    assert kv_files(warehouse.path) == []
+    assert read_kv_rows(warehouse, CONVERSATION) == []
+
+
 @pytest.mark.usefixtures("ray_here")
 def test_the_command(tmp_path: Path) -> None:
     """After a real run, with facts and vectors: forget, dry first; then what is left is made."""

@@ -26,6 +26,8 @@ from transforms.warehouse.connection import Warehouse, open_warehouse
 from transforms.warehouse.errors import WarehouseError
 from transforms.warehouse.read import read_table
 
+pytestmark = pytest.mark.slow  # Each builds a warehouse.
+
 OTHER = ("default", "c2")
 
 

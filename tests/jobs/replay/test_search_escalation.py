@@ -20,6 +20,8 @@ from tests.jobs.replay.kv_builds import FakeCompressor
 from tests.jobs.replay.test_answer import SPEC
 from transforms.warehouse.connection import open_warehouse
 
+pytestmark = pytest.mark.slow  # Each builds a warehouse.
+
 __all__ = ["engine"]
 
 DULL = ("default", "dull")
@@ -138,6 +140,24 @@ def test_an_engine_that_cannot_start_is_no_failure_of_the_search(
     found = session.search(THIN, conversation="dull", options=DEEP)
     assert {result.kind for result in found} == {"fact"}
     assert "no replay: no such model" in capsys.readouterr().err
+
+
+class GoneModel(FakeCompressor):
+    """Of a folder that has been moved away."""
+
+    def __getattribute__(self, name: str) -> object:
+        if name == "fingerprint":
+            raise ReplayEngineError("the model has gone")
+        return super().__getattribute__(name)
+
+
+def test_a_model_that_is_gone_is_no_failure_of_the_search(
+    session: SearchSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("jobs.replay.session.compressor_of", lambda _: GoneModel())
+    found = session.search(THIN, conversation="dull", options=DEEP)
+    assert {result.kind for result in found} == {"fact"}
+    assert "no replay: the model has gone" in capsys.readouterr().err
 
 
 def test_as_typed(folder: Path, engine: RepeatingEngine) -> None:
