@@ -69,6 +69,8 @@ bench: setup setup-llm
 	$(BIN)/python -m benchmarks.llm.against_vllm
 	$(BIN)/python -m benchmarks.replay.first_token --plot $(RESULTS)/replay-first-token.svg
 	$(BIN)/python -m benchmarks.replay.fidelity --plot $(RESULTS)/replay-fidelity.svg
+	$(BIN)/python -m benchmarks.replay.routing $(foreach set,$(SETS),$(call QUESTIONS,$(set)))
+	$(BIN)/python -m benchmarks.replay.gate $(foreach set,$(SETS),$(call QUESTIONS,$(set)))
 	$(BIN)/python -m benchmarks.recall $(foreach set,$(SETS),$(call QUESTIONS,$(set)))
 
 clean:
