@@ -26,7 +26,8 @@ replay:
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`log` has messages and no caches, `whole` those of a build that nobody disturbed."""
     folder = tmp_path_factory.mktemp("kill")
-    (folder / "p.yaml").write_text(SHIPPED.read_text() + REPLAY)
+    shipped, _, _ = SHIPPED.read_text().partition("\nreplay:")
+    (folder / "p.yaml").write_text(shipped + REPLAY)
     with open_warehouse(folder / "log", threads=1) as opened:
         ingest(opened, sample_talk(SAMPLES / "logs" / "friends.jsonl", 70))
     shutil.copytree(folder / "log", folder / "whole")
