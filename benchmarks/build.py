@@ -102,9 +102,14 @@ def measure(name: str, path: str, warehouse: Path) -> dict[str, Any]:
     }
 
 
-def run(path: str, warehouse: Path, extra: Sequence[str] = ()) -> Run:
+def run(
+    path: str,
+    warehouse: Path,
+    extra: Sequence[str] = (),
+    pipeline: str = "conversation_memory",
+) -> Run:
     """`memoryflow run` as a process of its own."""
-    command = [sys.executable, "-m", "jobs.cli", "run", "conversation_memory", "--json"]
+    command = [sys.executable, "-m", "jobs.cli", "run", pipeline, "--json"]
     command += ["--input", path, "--warehouse", str(warehouse), *extra]
     start = time.perf_counter()
     with subprocess.Popen(

@@ -27,8 +27,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from jobs.last_plan import last_plan
 from jobs.local_models import LocalModels
-from jobs.rebuild import last_plan
 from operators.parse.jsonl import parse_jsonl
 from pipelines.deferral import consolidation_start
 from pipelines.plan import Plan

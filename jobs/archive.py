@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from jobs.errors import UsageError
+from jobs.sql_guard import SqlError, check_tree
 from transforms.warehouse.connection import Warehouse
 from transforms.warehouse.scope import Conversation, literal
 
@@ -67,6 +68,10 @@ class ArchiveRule:
                 return str(tree["error_message"])
             if not _is_expression(tree["statements"]):
                 return "not one expression without subqueries"
+            try:
+                check_tree(tree)
+            except SqlError as error:
+                return str(error)
         source = f"FROM {_heat(datetime.now(UTC))}"
         try:
             described = self._warehouse.rows(

@@ -1,12 +1,13 @@
 """The `memoryflow` command."""
 
-import logging
+import os
 import sys
 from importlib import import_module
 
 import typer
 
 from jobs.errors import JobError
+from jobs.observe.logs import install, say, wanted_format
 
 EXIT_USAGE = 2
 EXIT_ENGINE = 4
@@ -38,13 +39,16 @@ _MODULES = {
     "search": "recall",
     "eval": "recall",
     "replay": "replay",
+    "doctor": "doctor",
+    "report": "report",
+    "submit": "submit",
+    "job": "job",
 }
 
 
 def main() -> None:
     """Entry point: runs a command and turns what it raises into the contract's exit codes."""
-    # Libraries warn about parts of theirs that are not installed and not used here.
-    logging.basicConfig(level=logging.ERROR, format="memoryflow: %(message)s")
+    install(wanted_format(sys.argv[1:], os.environ))
     wanted = _MODULES.get(sys.argv[1] if len(sys.argv) > 1 else "")
     for module in [wanted] if wanted else dict.fromkeys(_MODULES.values()):
         import_module(f"jobs.commands.{module}").register(app)
@@ -88,7 +92,7 @@ def _report(error: Exception) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"memoryflow: {message}", file=sys.stderr)
+    say("command.failed", f"memoryflow: {message}", level="error", exit_code=code)
     sys.exit(code)
 
 

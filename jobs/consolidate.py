@@ -17,12 +17,12 @@ from jobs.batch.input_ledger import InputLedger
 from jobs.batch.progress import Progress
 from jobs.batch.reading import ReadOptions
 from jobs.batch.state import load_state
-from jobs.batch.timed_worker import MILLISECONDS, WHOLE_SLICES, TimedSliceWorker
 from jobs.errors import UsageError
 from jobs.llm_gateways import NO_LIMITS, Limits
 from pipelines.plan import Plan
 from pipelines.slice_changes import WHOLE_PLAN
 from transforms.frame import Conversation
+from transforms.step_time import MILLISECONDS, SLICES
 from transforms.warehouse.connection import Warehouse
 from transforms.warehouse.erasure import finish_pending_erasure
 
@@ -107,9 +107,7 @@ def consolidate(
     left = len(behind) - len(wanted)
     if not wanted:
         return ConsolidationReport(left=left)
-    request = BuildRequest(
-        plan, [], ReadOptions(), workers, address, worker=TimedSliceWorker, limits=limits
-    )
+    request = BuildRequest(plan, [], ReadOptions(), workers, address, limits=limits)
     watch = _StopWatch(quiet=quiet)
     done = bring_up_to_date(
         warehouse,
@@ -174,7 +172,7 @@ def _report(
         for step in plan.steps
         if step.id in counters
     }
-    in_slices = counters.get(WHOLE_SLICES, {}).get(MILLISECONDS, 0) / 1000
+    in_slices = counters.get(SLICES, {}).get(MILLISECONDS, 0) / 1000
     return ConsolidationReport(
         *(conversations, left, steps, in_slices, seconds, done.commits, done.spent, done.stopped)
     )

@@ -16,6 +16,7 @@ from jobs.search import (
     SearchSession,
     answer_all,
     read_questions,
+    within,
 )
 from operators.recall.metrics import all_at, ndcg_at, recall_at
 from operators.recall.searcher import Result
@@ -31,13 +32,15 @@ def evaluate(
     *,
     as_of: datetime | None = None,
     options: SearchOptions | None = None,
+    tenant: str | None = None,
 ) -> Report:
     """Percentages per category and `overall`: means over the questions with evidence.
 
     The ranked messages of a question are the first source message of each result, once.
+    `tenant` stands for questions that name none.
     Raises UsageError where no question has evidence.
     """
-    asked = [q for q in read_questions(questions) if q.evidence]
+    asked = [within(q, None, tenant) for q in read_questions(questions) if q.evidence]
     if not asked:
         raise UsageError(f"{questions}: no question has 'evidence' (message ids)")
     answers = answer_all(session, asked, DEPTH, as_of, options or SearchOptions())

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jobs.embedding_models import shared_models
 from operators.base import Cost
 from pipelines.changes import RecordedCalls, StepChange, WarehouseStats, compare
 from pipelines.estimate import Embed, Estimate, Sample, estimate
@@ -101,7 +102,8 @@ def explain(
 
 def runs_on(step: PlanStep) -> str:
     """The process that does the step's work."""
-    return _RUNS_ON[step.cost]
+    at_hand = step.cost is Cost.EMBEDDING and not shared_models((step,))
+    return _RUNS_ON[Cost.NONE if at_hand else step.cost]
 
 
 def _step_json(step: PlanStep) -> dict[str, Any]:

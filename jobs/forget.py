@@ -13,7 +13,7 @@ Tombstones are hashes; they let a reader of the log drop the messages if they co
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -25,6 +25,7 @@ from jobs.forgotten_letters import (
     letters_of_conversations,
     too_late_messages,
 )
+from jobs.tenants import check_one_tenant
 from schemas.tables import TABLES
 from schemas.tombstones import dead_letter_tombstone, tombstone_id
 from transforms.warehouse.commit import ChangeSet, commit, insert_new
@@ -55,13 +56,15 @@ class Target:
     """What to forget: a message id, a conversation id or a person's name.
 
     A message id counts in every conversation unless `conversation` says which. `tenant`
-    narrows each kind.
+    narrows each kind; without it all must be of one tenant, unless `all_tenants` is set: ids
+    and names of two tenants have nothing to do with each other.
     """
 
     kind: TargetKind
     value: str
     conversation: str | None = None
     tenant: str | None = None
+    all_tenants: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,12 @@ def forget(
     """Erase what `target` names; with `dry_run` only count, on a read-only warehouse if liked.
 
     Idempotent: a second call finds nothing, and completes a physical erasure that was cut
-    off. Raises WarehouseError where the files could not be scrubbed; the rows are gone then
-    and the same call completes it.
+    off.
+
+    Raises:
+        UsageError: what is to be forgotten is of several tenants, and the target names none.
+        WarehouseError: the files could not be scrubbed; the rows are gone then and the same
+            call completes it.
     """
     plan = _plan(warehouse, target)
     report = ForgetReport(
@@ -138,6 +145,8 @@ def _plan(warehouse: Warehouse, target: Target) -> _Plan:
         *letters["dead_letter_id"].to_pylist(),
         *letters_naming(warehouse, words, target.tenant),
     }
+    if target.tenant is None and not target.all_tenants:
+        _check_tenants(warehouse, target, named, dead)
     conversations = sorted(conversations_of(messages))
     rebuilt = letters_of_conversations(warehouse, set(conversations))
     return _Plan(
@@ -148,6 +157,18 @@ def _plan(warehouse: Warehouse, target: Target) -> _Plan:
         sorted(str(letter) for letter in dead - set(rebuilt)),
         rebuilt,
     )
+
+
+def _check_tenants(
+    warehouse: Warehouse, target: Target, named: pa.Table, dead: Collection[object]
+) -> None:
+    """UsageError if messages or refused input of several tenants would go."""
+    columns = ["dead_letter_id", "tenant"]
+    letters = read_table(warehouse, "dead_letters", columns).to_pylist() if dead else []
+    tenants = {str(name) for name in named["tenant"].to_pylist()}
+    tenants |= {row["tenant"] for row in letters if row["dead_letter_id"] in dead and row["tenant"]}
+    fix = "give --tenant, or --all-tenants to erase it from all of them"
+    check_one_tenant(tenants, f"{target.kind} {target.value!r}", fix)
 
 
 def _named(warehouse: Warehouse, target: Target, late: pa.Table) -> pa.Table:

@@ -5,43 +5,31 @@ from collections.abc import Sequence
 from jobs.local_llm import LocalLlms
 from operators.base import Vectors
 from operators.embedding.host import EmbedderHost
-from operators.embedding.minilm import MiniLm
-from operators.embedding.model_id import MODEL_ID
+from operators.embedding.models import embedding_model
 from operators.llm.call import Answer, Request
-from operators.llm.errors import ModelUnavailableError
 from operators.llm.spec import AnyLlm
-
-
-def require_model(model_id: str) -> None:
-    """ModelUnavailableError for a model that is not installed."""
-    if model_id != MODEL_ID:
-        raise ModelUnavailableError(
-            f"embedding model '{model_id}' is not available; this installation has '{MODEL_ID}'"
-        )
 
 
 class LocalModels:
     """Models of one process.
 
     Args:
-        host: embedder that remembers what it has answered; None starts one when needed.
+        hosts: embedders that remember what they have answered; others start when needed.
         answers: recorded answers of language models, which are not asked for again.
     """
 
-    def __init__(self, host: EmbedderHost | None = None, answers: Sequence[Answer] = ()) -> None:
-        self._host = host
+    def __init__(self, *hosts: EmbedderHost, answers: Sequence[Answer] = ()) -> None:
+        self._hosts = {host.model_id: host for host in hosts}
         self._answers = answers
         self._llms: LocalLlms | None = None
 
     def embed(self, texts: Sequence[str], model_id: str) -> Vectors:
         """Vectors of the texts."""
-        require_model(model_id)
-        return self._opened().embed(texts)
+        return self._host(model_id).embed(texts)
 
     def token_counts(self, texts: Sequence[str], model_id: str) -> Sequence[int]:
         """Tokens of the texts."""
-        require_model(model_id)
-        return self._opened().token_counts(texts)
+        return self._host(model_id).token_counts(texts)
 
     def generate(self, llm: AnyLlm, requests: Sequence[Request]) -> Sequence[Answer]:
         """Answers of a language model, all in flight together."""
@@ -55,7 +43,7 @@ class LocalModels:
             self._llms.close()
             self._llms = None
 
-    def _opened(self) -> EmbedderHost:
-        if self._host is None:  # Loading takes half a second: only when it is needed.
-            self._host = EmbedderHost(MiniLm())
-        return self._host
+    def _host(self, model_id: str) -> EmbedderHost:
+        if model_id not in self._hosts:  # Loading takes half a second: only when it is needed.
+            self._hosts[model_id] = EmbedderHost(embedding_model(model_id).open())
+        return self._hosts[model_id]

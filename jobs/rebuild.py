@@ -4,34 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 
-from jobs.errors import UsageError
+from jobs.embedding_models import models_of, of_model
 from jobs.rebuild_models import RebuildModels
 from operators.embedding.host import EmbedderHost
-from operators.embedding.minilm import MiniLm
-from operators.embedding.model_id import MODEL_ID
+from operators.embedding.models import embedding_model
 from operators.llm.call import Answer
-from pipelines.plan import Plan, restored_plan
+from pipelines.plan import Plan
 from pipelines.slice_build import build_slice
 from transforms.call_ledger import answers_of
 from transforms.frame import Conversation, conversations_of
 from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
 from transforms.warehouse.read import read_table
-
-
-def last_plan(warehouse: Warehouse) -> Plan:
-    """The plan of the last run.
-
-    Raises:
-        UsageError: the warehouse has not been built yet.
-        PipelineError: an operator of the plan is not installed here.
-    """
-    rows = warehouse.rows(
-        "SELECT pipeline_spec FROM runs WHERE job IN ('run', 'stream') "
-        "ORDER BY started_at DESC, run_id LIMIT 1"
-    )
-    if not rows:
-        raise UsageError(f"{warehouse.path}: nothing has been built here yet; see `memoryflow run`")
-    return restored_plan(rows[0][0])
 
 
 def rebuilder(plan: Plan) -> Callable[[Warehouse, pa.Table], Mapping[str, pa.Table]]:
@@ -43,17 +26,9 @@ def rebuilder(plan: Plan) -> Callable[[Warehouse, pa.Table], Mapping[str, pa.Tab
     """
 
     def rebuild(warehouse: Warehouse, messages: pa.Table) -> Mapping[str, pa.Table]:
-        host = EmbedderHost(MiniLm())
-        recorded = read_table(
-            warehouse,
-            "embeddings",
-            ["text_hash", "vector"],
-            conversations_of(messages),
-            where=f"model_id = '{MODEL_ID}'",
-        )
-        host.remember([str(h) for h in recorded["text_hash"].to_pylist()], recorded["vector"])
+        hosts = [_host(warehouse, name, messages) for name in models_of(plan.steps)]
         answers = recorded_answers(warehouse, conversations_of(messages))
-        models = RebuildModels(host, answers, warehouse.path / JOURNAL_DIR)
+        models = RebuildModels(hosts, answers, warehouse.path / JOURNAL_DIR)
         try:
             result = build_slice(messages, [], None, plan.steps, models)
         finally:
@@ -61,6 +36,20 @@ def rebuilder(plan: Plan) -> Callable[[Warehouse, pa.Table], Mapping[str, pa.Tab
         return {c.table: c.inserts for c in result.changes if c.inserts is not None}
 
     return rebuild
+
+
+def _host(warehouse: Warehouse, model_id: str, messages: pa.Table) -> EmbedderHost:
+    """The embedder of one model, with the vectors that it has given these conversations."""
+    host = EmbedderHost(embedding_model(model_id).open())
+    recorded = read_table(
+        warehouse,
+        "embeddings",
+        ["text_hash", "vector"],
+        conversations_of(messages),
+        where=of_model(model_id),
+    )
+    host.remember([str(h) for h in recorded["text_hash"].to_pylist()], recorded["vector"])
+    return host
 
 
 def recorded_answers(warehouse: Warehouse, conversations: Sequence[Conversation]) -> list[Answer]:

@@ -1,12 +1,12 @@
 """The models of a rebuild in this process: an erasure must not depend on whether one answers."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.llm_gateways import ANSWERS_DIR
 from jobs.local_llm import LocalLlms
 from jobs.local_models import LocalModels
+from jobs.observe.logs import say
 from operators.embedding.host import EmbedderHost
 from operators.llm.call import Answer, Request
 from operators.llm.errors import ModelUnavailableError
@@ -21,13 +21,15 @@ class RebuildModels(LocalModels):
     journaled, so that an erasure that is killed pays for none twice.
 
     Args:
-        host: embedder that remembers what it has answered.
+        hosts: embedders that remember what they have answered.
         answers: recorded answers of language models, which are not asked for again.
         journal: folder of the journals.
     """
 
-    def __init__(self, host: EmbedderHost, answers: Sequence[Answer], journal: Path) -> None:
-        super().__init__(host)
+    def __init__(
+        self, hosts: Sequence[EmbedderHost], answers: Sequence[Answer], journal: Path
+    ) -> None:
+        super().__init__(*hosts)
         self._recorded = answers
         self._journal = journal
         self._gateways: LocalLlms | None = None
@@ -53,10 +55,12 @@ class RebuildModels(LocalModels):
             self._gateways.close()
             self._gateways = None
         if self._missing:
-            print(
+            say(
+                "model.unanswered",
                 f"{self._missing:,} calls got no answer: {self._down}\nThe rules stand in for now; "
                 "`memoryflow consolidate` asks the model again.",
-                file=sys.stderr,
+                level="warning",
+                calls=self._missing,
             )
 
     def _reached(self) -> LocalLlms:

@@ -1,7 +1,6 @@
 """The row that a job leaves in `runs`."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from jobs.observe.current import current_run, new_run_id
 from pipelines.plan import Plan, plan_record, plan_spec
 from schemas.tables import TABLES
 
@@ -21,10 +21,6 @@ CURRENT = frozenset({DONE, LIVE})
 """Statuses after which no conversation is behind the run's plan."""
 
 
-def _new_id(started: datetime) -> str:
-    return f"run_{started:%Y%m%dT%H%M%S}_{os.urandom(4).hex()}"
-
-
 @dataclass
 class RunRecord:
     """A run under way.
@@ -33,6 +29,7 @@ class RunRecord:
         job: run or stream.
         plan: what it computes.
         input: what it reads, for people.
+        run_id: that of the run this process is at, else a new one.
     """
 
     job: str
@@ -42,7 +39,9 @@ class RunRecord:
     run_id: str = ""
 
     def __post_init__(self) -> None:
-        self.run_id = self.run_id or _new_id(self.started)
+        if not self.run_id:
+            run = current_run()
+            self.run_id = run.run_id if run else new_run_id(self.started)
 
     def row(self, status: str, report: Mapping[str, Any]) -> pa.Table:
         """The `runs` row as of now."""

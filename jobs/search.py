@@ -13,9 +13,12 @@ import pyarrow as pa
 
 from jobs.access_log import AccessLog
 from jobs.archive import ArchiveRule
+from jobs.embedding_models import model_of_warehouse, of_model
 from jobs.errors import UsageError
+from jobs.tenants import check_one_tenant
 from operators.base import Tables, Vectors
-from operators.embedding.minilm import MiniLm
+from operators.embedding.host import Embedder
+from operators.embedding.models import embedding_model
 from operators.embedding.tokens import MiniLmTokens
 from operators.recall.budget import within_budget
 from operators.recall.context import with_context
@@ -33,7 +36,6 @@ from transforms.warehouse.scope import Conversation
 if TYPE_CHECKING:
     from jobs.replay.escalation import Escalation
 
-_ONLY = {"messages": "is_current", "embeddings": f"model_id = '{MiniLm.model_id}'"}
 _REQUIRED = ("question_id", "question")
 
 
@@ -103,7 +105,8 @@ class SearchSession:
         self._warehouse = warehouse
         self._kept = kept
         self._searchers: OrderedDict[tuple[Any, ...], TieredSearcher] = OrderedDict()
-        self._model: MiniLm | None = None
+        self._models: dict[str, Embedder] = {}
+        self._model_id: str | None = None
         self._tokens: MiniLmTokens | None = None
         self._rules: dict[str, ArchiveRule] = {}
         self._conversations: list[Conversation] | None = None
@@ -130,7 +133,7 @@ class SearchSession:
         if self._escalation is not None:
             self._escalation.forget()
         self._searchers.clear()
-        self._conversations = None
+        self._conversations = self._model_id = None
 
     def __enter__(self) -> Self:
         return self
@@ -144,10 +147,11 @@ class SearchSession:
         self.close()
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of the questions."""
-        if self._model is None:
-            self._model = MiniLm()
-        return self._model.embed(texts)
+        """Vectors of the questions, by the model whose vectors the warehouse holds."""
+        name = self._model()
+        if name not in self._models:
+            self._models[name] = embedding_model(name).open()
+        return self._models[name].embed(texts)
 
     def search(
         self,
@@ -161,7 +165,11 @@ class SearchSession:
         options: SearchOptions = _PLAIN,
         vector: Vectors | None = None,
     ) -> list[Result]:
-        """The `k` best memories; over all conversations unless one is given."""
+        """The `k` best memories; over all conversations of the tenant unless one is given.
+
+        Raises:
+            UsageError: no tenant is given, and what would be searched is of several.
+        """
         archived = self._archived(options.archive, conversation, tenant, as_of or asked_at)
         searcher = self._tiered(conversation, tenant, as_of)
         if searcher is None:
@@ -246,9 +254,18 @@ class SearchSession:
         return self._tokens.counts(texts)
 
     def _wanted(self, conversation: str | None, tenant: str | None) -> list[Conversation]:
-        return [
+        found = [
             (t, c) for t, c in self._known() if conversation in (None, c) and tenant in (None, t)
         ]
+        what = "the memory searched" if conversation is None else f"conversation {conversation!r}"
+        fix = 'give --tenant, or the question of a batch its "tenant"'
+        check_one_tenant((name for name, _ in found), what, fix)
+        return found
+
+    def _model(self) -> str:
+        if self._model_id is None:
+            self._model_id = model_of_warehouse(self._warehouse)
+        return self._model_id
 
     def _known(self) -> list[Conversation]:
         if self._conversations is None:
@@ -256,8 +273,10 @@ class SearchSession:
         return self._conversations
 
     def _tables(self, wanted: list[Conversation]) -> Tables:
+        only = {"messages": "is_current", "embeddings": of_model(self._model())}
+
         def read(name: str) -> pa.Table:
-            columns, where = SEARCHED[name], _ONLY.get(name)
+            columns, where = SEARCHED[name], only.get(name)
             return read_table(self._warehouse, name, columns, wanted, where=where)
 
         return _TablesOnDemand(read)
@@ -332,16 +351,29 @@ def search_batch(
     as_of: datetime | None = None,
     options: SearchOptions = _PLAIN,
     log: AccessLog | None = None,
+    conversation: str | None = None,
+    tenant: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """`{"question_id", "results"}` per line of a file of questions, in its order.
 
     The file is read whole before the first result, so that a bad line (QuestionError)
-    is reported before any work. What is found is added to `log`.
+    is reported before any work. What is found is added to `log`. `conversation` and `tenant`
+    stand for lines that name none.
     """
-    for asked, results in answer_all(session, read_questions(questions), k, as_of, options):
+    lines = [within(line, conversation, tenant) for line in read_questions(questions)]
+    for asked, results in answer_all(session, lines, k, as_of, options):
         if log is not None:
             log.add(asked.question, found_memories(results))
         yield {"question_id": asked.question_id, "results": [r.as_json() for r in results]}
+
+
+def within(asked: AskedQuestion, conversation: str | None, tenant: str | None) -> AskedQuestion:
+    """The question, to this conversation and tenant where it names none."""
+    return replace(
+        asked,
+        conversation_id=asked.conversation_id or conversation,
+        tenant=asked.tenant or tenant,
+    )
 
 
 def found_memories(results: Iterable[Result]) -> list[Result]:

@@ -1,10 +1,10 @@
 """`memoryflow sql`: read-only SQL over the memory tables and views, and a small shell.
 
-Two fences, each enough by itself against reading other files:
-- what may be asked: one SELECT (or DESCRIBE, SHOW, SUMMARIZE, EXPLAIN), and of table
-  functions only those listed here, checked on DuckDB's own syntax tree before it runs;
+Two fences against reading other files:
+- what may be asked: see `jobs.sql_guard`;
 - what DuckDB may reach: the lake is attached read-only, external access is off but for the
   warehouse's data folder, extensions cannot be loaded, and the configuration is locked.
+A query ends at a time limit, and its result has a largest size: see `jobs.sql_limits`.
 """
 
 import base64
@@ -12,7 +12,6 @@ import contextlib
 import importlib
 import json
 import math
-import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -20,7 +19,7 @@ from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Self, TextIO
 
 import duckdb
 import pyarrow as pa
@@ -28,39 +27,25 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from schemas.views import VIEWS
-from transforms.warehouse.connection import LAKE, METADATA, Warehouse, open_warehouse
+from jobs.sql_guard import SqlError, check_query
+from jobs.sql_limits import DEFAULT_LIMITS, SqlLimits, fetch_bounded, time_limit
+from transforms.warehouse.connection import LAKE, Warehouse, open_warehouse
+from transforms.warehouse.retry import with_retry
 from transforms.warehouse.scope import literal
 
-_TABLE_FUNCTIONS = frozenset(
-    {
-        *("unnest", "range", "generate_series", "repeat", "json_each", "json_tree", "summary"),
-        *("duckdb_tables", "duckdb_columns", "duckdb_views", "duckdb_functions"),
-        *("duckdb_types", "duckdb_schemas", "duckdb_databases"),
-        *("ducklake_snapshots", "ducklake_current_snapshot", "ducklake_table_info"),
-        *("ducklake_table_changes", "ducklake_table_insertions", "ducklake_table_deletions"),
-        *(view.name for view in VIEWS if view.parameters is not None),
-    }
-)
-_EXPLAIN = re.compile(
-    r"\s*explain\b(\s+analyze\b)?\s*(\(\s*(format|analyze)\b[^)]*\))?", re.IGNORECASE
-)
 _MAX_CELL = 120
 _HELP = "Statements end with ';'.  .tables  .schema [NAME]  .help  .quit"
-
-
-class SqlError(Exception):
-    """A query that is refused or wrong; the message is for the user."""
 
 
 class SqlSession:
     """A warehouse opened read-only and fenced in."""
 
     def __init__(
-        self, path: Path | str, *, threads: int | None = None, memory_limit: str | None = None
+        self, path: Path | str, *, threads: int | None = None, limits: SqlLimits = DEFAULT_LIMITS
     ) -> None:
+        self._limits = limits
         self._warehouse = open_warehouse(
-            path, read_only=True, threads=threads, memory_limit=memory_limit
+            path, read_only=True, threads=threads, memory_limit=limits.memory
         )
         try:
             _fence_in(self._warehouse)
@@ -69,14 +54,16 @@ class SqlSession:
             raise
 
     def execute(self, query: str) -> pa.Table:
-        """Result of one statement; SqlError if it is refused or fails."""
-        self._check(query)
-        try:
-            return self._warehouse.query(query)
-        except duckdb.PermissionException as error:
-            raise SqlError(f"Not allowed here: {_first_line(error)}") from error
-        except duckdb.Error as error:
-            raise SqlError(str(error)) from error
+        """Result of one statement; SqlError if it is refused, fails, or goes over a limit."""
+        connection = self._warehouse.connection
+        with time_limit(connection, self._limits.seconds) as watch:
+            try:
+                check_query(connection, query)
+                return with_retry(lambda: fetch_bounded(connection, query, self._limits))
+            except duckdb.PermissionException as error:
+                raise SqlError(f"Not allowed here: {_first_line(error)}") from error
+            except (duckdb.Error, pa.ArrowException, MemoryError) as error:
+                raise SqlError(watch.explained(error)) from error
 
     def close(self) -> None:
         """Close the warehouse."""
@@ -93,37 +80,17 @@ class SqlSession:
     ) -> None:
         self.close()
 
-    def _check(self, query: str) -> None:
-        try:
-            statements = self._warehouse.connection.extract_statements(query)
-        except duckdb.Error as error:
-            raise SqlError(str(error)) from error
-        if len(statements) != 1:
-            raise SqlError("Give one statement at a time.")
-        kind = statements[0].type
-        if kind == duckdb.StatementType.EXPLAIN:
-            match = _EXPLAIN.match(query)
-            query = query[match.end() :] if match else ""
-        elif kind != duckdb.StatementType.SELECT:
-            raise SqlError(
-                f"{kind.name} is not allowed: this is read-only SQL. "
-                "Use SELECT, WITH, DESCRIBE, SUMMARIZE, SHOW or EXPLAIN."
-            )
-        _check_tree(self._syntax_tree(query))
 
-    def _syntax_tree(self, query: str) -> object:
-        row = self._warehouse.rows("SELECT json_serialize_sql(?::VARCHAR)", [query])[0]
-        tree = json.loads(row[0])
-        if tree.get("error"):
-            raise SqlError(
-                "Only SELECT, WITH, DESCRIBE, SUMMARIZE, SHOW and EXPLAIN of these are allowed."
-            )
-        return tree
-
-
-def run_sql(path: Path | str, query: str, *, as_json: bool = False, as_lines: bool = False) -> str:
+def run_sql(
+    path: Path | str,
+    query: str,
+    *,
+    as_json: bool = False,
+    as_lines: bool = False,
+    limits: SqlLimits = DEFAULT_LIMITS,
+) -> str:
     """Result of one query: a table for people, a JSON array of objects, or bare lines."""
-    with SqlSession(path) as session:
+    with SqlSession(path, limits=limits) as session:
         result = session.execute(query)
     return bare_lines(result) if as_lines else render(result, as_json=as_json)
 
@@ -164,6 +131,7 @@ def shell(
     *,
     read_line: Callable[[str], str] = input,
     out: TextIO | None = None,
+    limits: SqlLimits = DEFAULT_LIMITS,
 ) -> None:
     """Read statements until '.quit' or end of input; errors are shown and the shell goes on."""
     stream = out or sys.stdout
@@ -171,7 +139,7 @@ def shell(
         # Gives `input` history and editing, in memory only; not on every platform.
         with contextlib.suppress(ImportError):
             importlib.import_module("readline")
-    with SqlSession(path) as session:
+    with SqlSession(path, limits=limits) as session:
         print(_HELP, file=stream)
         for statement in _statements(read_line, stream):
             try:
@@ -229,34 +197,10 @@ def _expand(statement: str) -> str:
 
 def _fence_in(warehouse: Warehouse) -> None:
     connection = warehouse.connection
-    data = literal(f"{warehouse.data_path}/")
+    data = literal(f"{warehouse.data_uri}/")
     connection.execute(f"SET allowed_directories = [{data}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
-
-
-def _check_tree(node: object) -> None:
-    """SqlError for a table function or a catalog that is not for queries."""
-    if isinstance(node, list):
-        for item in node:
-            _check_tree(item)
-    if not isinstance(node, dict):
-        return
-    if node.get("type") == "TABLE_FUNCTION":
-        name = str(node.get("function", {}).get("function_name", "")).lower()
-        if name not in _TABLE_FUNCTIONS:
-            raise SqlError(
-                f"Table function {name!r} is not allowed: queries reach the memory tables only."
-            )
-    if node.get("type") == "BASE_TABLE" and _is_catalog(node):
-        raise SqlError("The catalog's own tables are not for queries.")
-    for value in node.values():
-        _check_tree(value)
-
-
-def _is_catalog(node: dict[str, Any]) -> bool:
-    names = (node.get("catalog_name"), node.get("schema_name"))
-    return any(str(name).lower() == METADATA for name in names)
 
 
 def _unique(names: list[str]) -> list[str]:

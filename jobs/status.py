@@ -54,7 +54,8 @@ def status(warehouse: Warehouse, now: datetime) -> Row:
         runs: the last five, newest first: `run_id`, `job`, `pipeline`, `status`,
             `started_at`, `finished_at` (of the last commit).
         storage: `live_files` and `live_bytes` of the current snapshot, `snapshots`,
-            `disk_bytes` of the folder (older snapshots, catalog and model calls included).
+            `disk_bytes` of the folder (older snapshots, catalog and model calls included), and
+            of what the warehouse has in PostgreSQL and in an object store.
     """
     pulse = last_pulse(warehouse.path, now)
     positions, files = _positions(warehouse)
@@ -193,7 +194,7 @@ def _storage(warehouse: Warehouse) -> Row:
         "live_files": live_files(warehouse),
         "live_bytes": int(live_bytes),
         "snapshots": int(snapshots),
-        "disk_bytes": _size_of(warehouse.path),
+        "disk_bytes": _size_of(warehouse.path) + warehouse.stores.outside_bytes(),
     }
 
 

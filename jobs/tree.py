@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.errors import UsageError
+from jobs.tenants import check_one_tenant
 from transforms.warehouse.connection import Warehouse
 from transforms.warehouse.read import read_table
 from transforms.warehouse.scope import literal
@@ -22,13 +23,14 @@ class TreeQuery:
     scope: str
     key: str | None
     depth: int
+    tenant: str | None = None
 
 
 def render_tree(warehouse: Warehouse, query: TreeQuery) -> str:
     """The trees as an indented outline, facts at the bottom.
 
     Raises:
-        UsageError: there is no such tree.
+        UsageError: there is no such tree, or several tenants have one and none is given.
     """
     lines: list[str] = []
     for node in _trees(warehouse, query):
@@ -45,6 +47,8 @@ def _trees(warehouse: Warehouse, query: TreeQuery) -> list[Row]:
     conditions = [f"scope_type = {literal(query.scope)}"]
     if query.conversation is not None:
         conditions.append(f"conversation_id = {literal(query.conversation)}")
+    if query.tenant is not None:
+        conditions.append(f"tenant = {literal(query.tenant)}")
     if query.key is not None:
         conditions.append(_key_condition(warehouse, query.scope, query.key))
     rows = read_table(warehouse, "memtree_nodes", where=" AND ".join(conditions)).to_pylist()
@@ -53,6 +57,7 @@ def _trees(warehouse: Warehouse, query: TreeQuery) -> list[Row]:
             f"no {query.scope} tree there; see the trees with: memoryflow sql "
             '"SELECT conversation_id, scope_type, scope_key FROM memtree_nodes WHERE is_root"'
         )
+    check_one_tenant((row["tenant"] for row in rows), f"the {query.scope} tree")
     nodes = {(row["tree_id"], row["node_id"]): row for row in rows}
     facts = _facts(warehouse, rows)
     roots = sorted(

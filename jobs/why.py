@@ -11,6 +11,7 @@ from datetime import datetime
 
 from rapidfuzz import process
 
+from jobs.tenants import check_one_tenant
 from jobs.why_rows import ConversationRows, Row, select_rows
 from transforms.warehouse.catalog import quoted
 from transforms.warehouse.connection import LAKE, Warehouse
@@ -68,19 +69,30 @@ class Explanation:
 
 
 def why(
-    warehouse: Warehouse, memory_id: str, *, conversation: str | None = None
+    warehouse: Warehouse,
+    memory_id: str,
+    *,
+    conversation: str | None = None,
+    tenant: str | None = None,
 ) -> list[Explanation]:
     """Explain a memory, once per conversation that has the id; UnknownIdError if none has.
 
-    `conversation` narrows ids that are not unique, such as message ids.
+    `conversation` and `tenant` narrow ids that are not unique, such as message ids.
+
+    Raises:
+        UnknownIdError: no memory there has it.
+        UsageError: no tenant is given, and several have it.
     """
     for kind, (table, column) in _KINDS.items():
         found = select_rows(warehouse, table, f"{quoted(column)} = {literal(memory_id)}", kind=kind)
         if conversation is not None:
             found = [row for row in found if row["conversation_id"] == conversation]
+        if tenant is not None:
+            found = [row for row in found if row["tenant"] == tenant]
         if found:
+            check_one_tenant((row["tenant"] for row in found), f"{kind} {memory_id!r}")
             return [_explain(warehouse, kind, memory_id, row) for row in found]
-    raise UnknownIdError(_unknown(warehouse, memory_id, conversation))
+    raise UnknownIdError(_unknown(warehouse, memory_id, conversation, tenant))
 
 
 def render(explanations: Sequence[Explanation]) -> str:
@@ -138,20 +150,25 @@ def _run(warehouse: Warehouse, snapshot: Row | None) -> Row | None:
     return found[0] if found else None
 
 
-def _unknown(warehouse: Warehouse, memory_id: str, conversation: str | None) -> str:
+def _unknown(
+    warehouse: Warehouse, memory_id: str, conversation: str | None, tenant: str | None
+) -> str:
+    inside = "true" if tenant is None else f"tenant = {literal(tenant)}"
     ids: set[str] = set()
     prefix = memory_id.split("_", 1)[0]
     prefix = "artifact" if prefix == _CALL else prefix
     kinds = [prefix] if prefix in _KINDS else list(_KINDS)
     for kind in kinds:
         table, column = _KINDS[kind]
-        ids.update(row[0] for row in warehouse.rows(f"SELECT {quoted(column)} FROM {table}"))
+        query = f"SELECT {quoted(column)} FROM {table} WHERE {inside}"
+        ids.update(row[0] for row in warehouse.rows(query))
     where = f" in conversation {conversation!r}" if conversation else ""
+    where += f" of tenant {tenant!r}" if tenant else ""
     nearest = [m[0] for m in process.extract(memory_id, ids, limit=_SUGGESTIONS, score_cutoff=60)]
     hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
     heirs = warehouse.rows(
         "SELECT DISTINCT source_id FROM links WHERE target_id = ? "
-        "AND type IN ('split_from', 'merged_from') ORDER BY source_id",
+        f"AND type IN ('split_from', 'merged_from') AND {inside} ORDER BY source_id",
         [memory_id],
     )
     if heirs:  # Former scenes are named by the links of those that came of them.

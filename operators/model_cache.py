@@ -3,7 +3,8 @@
 import fcntl
 import os
 import sys
-from collections.abc import Generator
+import tempfile
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,3 +34,33 @@ def locked(path: Path) -> Generator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # released when closed, or when the process dies
         yield
+
+
+def built_file(name: str, build: Callable[[], bytes]) -> Path:
+    """Path of a file of the cache; where it is missing, `build` gives its bytes.
+
+    Any number of processes may call this at once: one builds, the others wait for it. A build
+    that fails or is killed leaves no file.
+    """
+    path = cache_folder(name) / name
+    if path.is_file():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.with_suffix(".lock")):
+        if not path.is_file():
+            _write_atomically(path, build())
+    return path
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -146,21 +146,25 @@ class NearDuplicates(Operator, frozen=True):
         """Compare comparable rows, given in event order; `vectors` has a row for each."""
         verdicts: dict[int, _Verdict] = {}
         canonical: list[int] = []
+        kept = np.empty_like(vectors)  # of the canonical rows
         for start in range(0, len(rows), _BLOCK):
             block = vectors[start : start + _BLOCK]
-            # Candidates among earlier canonical rows, and within the block itself.
             known = len(canonical)
-            before = block @ vectors[canonical].T >= self.threshold - _MARGIN
+            # Candidates among earlier canonical rows, and within the block itself.
+            before = block @ kept[:known].T >= self.threshold - _MARGIN
             within = block @ block.T >= self.threshold - _MARGIN
+            fresh = np.zeros(len(block), np.bool_)
             for offset in range(len(block)):
                 at = start + offset
                 near = [canonical[i] for i in np.flatnonzero(before[offset])]
-                near += [i for i in canonical[known:] if within[offset, i - start]]
+                near += (start + np.flatnonzero(within[offset] & fresh)).tolist()
                 if told.apart:
                     near = [i for i in near if (rows[at], rows[i]) not in told.apart]
                 verdict = self._best(at, near, rows, vectors, column) if near else None
                 if verdict is None:
+                    kept[len(canonical)] = vectors[at]
                     canonical.append(at)
+                    fresh[offset] = True
                 else:
                     verdicts[rows[at]] = verdict
         return verdicts

@@ -52,9 +52,32 @@ def similarities(one: Vectors, other: Vectors) -> Vectors:
     4000**2 < 2**24 in magnitude (Cauchy-Schwarz; rounding adds less than the slack), which
     float32 holds exactly: whatever order BLAS sums in, on any machine, nothing is rounded.
     """
-    left, right = (np.rint(rows * np.float32(_STEPS)).astype(np.float32) for rows in (one, other))
+    return _cosines(_steps(one), _steps(other))
+
+
+class Similarities:
+    """`similarities` of rows of one matrix, part by part: it is rounded once."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        self._steps = _steps(vectors)
+
+    def of(self, rows: slice, known: int) -> Vectors:
+        """Of some rows with the first `known`."""
+        return _cosines(self._steps[rows], self._steps[:known])
+
+    def with_others(self, others: "Similarities", rows: slice, known: int) -> Vectors:
+        """Of some rows of another matrix with the first `known` of this one."""
+        return _cosines(others._steps[rows], self._steps[:known])
+
+
+def _steps(vectors: Vectors) -> Vectors:
+    return np.rint(vectors * np.float32(_STEPS)).astype(np.float32)
+
+
+def _cosines(left: Vectors, right: Vectors) -> Vectors:
     dots: Vectors = left @ right.T
-    return (dots / np.float32(_STEPS**2)).astype(np.float32)
+    dots /= np.float32(_STEPS**2)
+    return dots
 
 
 class TextVectors:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from operators.base import Cost, Key, Models, Tables, Vectors
+from operators.embedding.model_id import DIMENSION
 from operators.llm.call import Answer, Request
 from operators.llm.spec import AnyLlm
 from pipelines.plan import APPENDABLE, INPUT_TABLE, Plan, PlanStep
@@ -23,7 +24,6 @@ MAX_SAMPLE_MESSAGES = 2_000
 Embed = Callable[[Sequence[str], str], Vectors]
 
 _CHARS_PER_TOKEN = 4.0  # English prose in WordPiece and BPE vocabularies.
-_DIMENSION = 384
 _log = logging.getLogger(__name__)
 
 
@@ -111,7 +111,7 @@ class CountingModels(Models):
                 self.tokens += self.count_tokens(text)
         if self.vectors is not None:
             return self.vectors(texts, model_id)
-        vectors = np.zeros((len(texts), _DIMENSION), np.float32)
+        vectors = np.zeros((len(texts), DIMENSION), np.float32)
         vectors[:, 0] = 1.0
         return vectors
 

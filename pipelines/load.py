@@ -57,7 +57,11 @@ def load(
 def loads(
     text: str, file: str = "<pipeline>", operators: Mapping[str, type[Operator]] | None = None
 ) -> LoadedPipeline:
-    """Load a pipeline from YAML text; `file` names it in errors."""
+    """Load a pipeline from YAML text; `file` names it in errors.
+
+    Raises:
+        PipelineError: with every problem of the text.
+    """
     known = registered_operators() if operators is None else operators
     document = parse(text, file)
     if not isinstance(document.value, dict):

@@ -133,6 +133,11 @@ def _wrong_value(details: ErrorDetails, path: Path) -> tuple[str, str | None]:
             said = f"should be a mapping, not {shown}", None
         case "too_short" if path == ("steps",):
             said = "a pipeline needs at least one step", None
+        case "string_pattern_mismatch" | "string_too_long" if path[-1:] == ("api_key_env",):
+            # What was given is not shown: it may be the key itself.
+            said = "is no name of an environment variable", "Name it in capitals, such as LLM_KEY."
+        case "string_pattern_mismatch" if path[-1:] == ("url",):
+            said = "is no address", "Write it like http://127.0.0.1:8000/v1."
         case "string_pattern_mismatch":
             rule = "a lower-case letter, then lower-case letters, digits and '_'"
             said = f"{shown} is not a name", f"Write {rule}."

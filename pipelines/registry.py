@@ -26,6 +26,7 @@ BUILT_IN: tuple[str, ...] = (
     "operators.extract.rule_facts:RuleFacts",
     "operators.extract.llm_facts:LlmFacts",
     "operators.minilm_embed:MiniLmEmbed",
+    "operators.static_embed:StaticEmbed",
     "operators.episodes.extractive_episodes:ExtractiveEpisodes",
     "operators.episodes.llm_episodes:LlmEpisodes",
     "operators.verdicts.llm_verdicts:LlmVerdicts",

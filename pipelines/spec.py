@@ -83,6 +83,12 @@ class RuntimeSpec(BaseModel):
         le=1_000_000_000,
         description="Characters of text a Ray task gets, in whole conversations.",
     )
+    split_messages: int = Field(
+        default=5_000,
+        ge=1,
+        le=1_000_000_000,
+        description="Of a conversation with more new messages, workers share the sessions.",
+    )
     commit_interval_seconds: float = Field(
         default=30.0,
         ge=0,

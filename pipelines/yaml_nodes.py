@@ -16,7 +16,7 @@ from yaml.reader import ReaderError
 
 from pipelines.errors import Path, PipelineError, Problem, path_text
 
-MAX_BYTES = 1024 * 1024
+MAX_BYTES = 256 * 1024  # A pipeline has ten thousand; a full one is parsed in seconds.
 MAX_VALUES = 20_000  # A pipeline has hundreds; aliases of aliases make billions.
 MAX_DEPTH = 60
 
@@ -135,7 +135,10 @@ class _Converter:
         if len(path) > MAX_DEPTH:
             self._refuse(node, path, f"nested more than {MAX_DEPTH} levels deep")
         if isinstance(node, ScalarNode):
-            return self._scalar(node, path)
+            if _is_unicode(node.value):
+                return self._scalar(node, path)
+            self._add(node, path, "half a surrogate pair is no character", "Remove the escape.")
+            return ""
         if id(node) in self._open:
             self._refuse(node, path, "an alias refers to the value that contains it")
         self._open.add(id(node))
@@ -164,6 +167,9 @@ class _Converter:
                 self._add(key_node, path, "keys must be text", "Quote the key.")
                 continue
             key = key_node.value
+            if not _is_unicode(key):
+                self._add(key_node, path, "half a surrogate pair is no character in a key")
+                continue
             here = (*path, key)
             if key in own:
                 first = self._document.keys[here].line
@@ -222,6 +228,11 @@ class _Converter:
         mark = _mark(node)
         problem = Problem(self._document.file, mark.line, mark.column, path_text(path[:6]), message)
         raise PipelineError([*self._document.problems, problem])
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written anywhere: YAML escapes can make what cannot."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _mark(node: Node) -> Mark:

@@ -3,13 +3,15 @@
 import pyarrow as pa
 
 from schemas.tables import TABLES, Column, Table
+from schemas.views import VIEWS, View
 
 
 def markdown() -> str:
-    """Every table with its key and its columns."""
+    """Every table with its key and its columns, and the views."""
     parts = ["# Tables", "", _INTRODUCTION, ""]
     for table in TABLES.values():
         parts += _table(table)
+    parts += ["## Views", "", _VIEWS, "", *map(_view, VIEWS)]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -18,6 +20,13 @@ _INTRODUCTION = (
     "of the log and stay out of the digest. Columns marked d are filled by a later step than "
     "the one that makes the row."
 )
+
+_VIEWS = "Made from `schemas/views.py`; one with a parameter is called as `FROM name(value)`."
+
+
+def _view(view: View) -> str:
+    call = "" if view.parameters is None else f"({view.parameters})"
+    return f"- `{view.name}{call}`: {view.comment}"
 
 
 def _table(table: Table) -> list[str]:

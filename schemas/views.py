@@ -208,6 +208,56 @@ SELECT tenant, conversation_id, fact_id, text, status, importance, event_time,
 FROM judged
 """
 
+
+def _count(pointer: str, type_: str = "BIGINT") -> str:
+    """A number of `runs.counters`, null where the run has none."""
+    return f"TRY_CAST(json_extract_string(counters, '{pointer}') AS {type_})"
+
+
+# A batch run counts what it has read, a stream the messages only.
+_RUN_SUMMARY = f"""
+WITH counted AS (
+  SELECT *, (epoch_us(finished_at) - epoch_us(started_at)) / 1e6 AS took,
+         coalesce({_count("/counters/read/in")}, {_count("/messages")},
+                  {_count("/counters/messages/in")}) AS rows_read
+  FROM runs
+)
+SELECT run_id, job, pipeline, status, started_at, finished_at, round(took, 3) AS seconds, input,
+       rows_read,
+       {_count("/counters/messages/new")} AS new_messages,
+       {_count("/counters/messages/repeated")} AS repeated_messages,
+       {_count("/counters/messages/erased")} AS erased_messages,
+       {_count("/counters/read/filtered")} AS filtered,
+       {_count("/counters/read/dead_letters")} AS dead_letters,
+       round(rows_read / nullif(took, 0), 1) AS rows_per_second,
+       {_count("/commits")} AS commits,
+       {_count("/counters/model_calls/answered")} AS texts_embedded,
+       {_count("/spent/calls")} AS llm_calls,
+       {_count("/spent/tokens_in")} AS tokens_in,
+       {_count("/spent/cached_tokens")} AS cached_tokens,
+       {_count("/spent/tokens_out")} AS tokens_out,
+       {_count("/spent/cost", "DOUBLE")} AS cost,
+       json_extract_string(counters, '/stopped') AS stopped
+FROM counted
+"""
+
+_RUN_STEPS = """
+SELECT run_id, started_at, place, step,
+       TRY_CAST(counts ->> 'computed' AS BIGINT) AS computed,
+       TRY_CAST(counts ->> 'kept' AS BIGINT) AS kept,
+       TRY_CAST(counts ->> 'in' AS BIGINT) AS rows_in,
+       TRY_CAST(counts ->> 'out' AS BIGINT) AS rows_out,
+       TRY_CAST(counts ->> 'filtered' AS BIGINT) AS filtered,
+       TRY_CAST(counts ->> 'milliseconds' AS BIGINT) AS milliseconds,
+       counts
+FROM (
+  SELECT run_id, started_at, step, json_extract(counters, '/counters/' || step) AS counts,
+         list_position(json_extract_string(pipeline_spec, '$.steps[*].id'), step) AS place
+  FROM (SELECT *, unnest(json_keys(counters, '/counters')) AS step FROM runs)
+)
+WHERE json_exists(counts, '/computed')
+"""
+
 VIEWS: tuple[View, ...] = (
     View(
         "current_messages",
@@ -227,6 +277,16 @@ VIEWS: tuple[View, ...] = (
         "Accesses, retention, heat and tier of every fact, at an instant; see docs/recall.md.",
         _HEAT,
         parameters="t",
+    ),
+    View(
+        "run_summary",
+        "Runs with their duration, what they read, rates, model calls, tokens and cost (USD).",
+        _RUN_SUMMARY,
+    ),
+    View(
+        "run_steps",
+        "Steps of each run by place: keys computed and kept, rows, milliseconds of all workers.",
+        _RUN_STEPS,
     ),
     View("timeline", "Sessions, facts and supersessions by event time.", _TIMELINE),
 )

@@ -1,5 +1,6 @@
 """One step over one frame: compute what is dirty, keep what is recorded, isolate what fails."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -15,6 +16,7 @@ from transforms.call_ledger import CallLedger, with_kept
 from transforms.frame import SCOPE, Conversation, Frame, StampKey
 from transforms.reuse import Keys, merge_written, recorded_rows, split_keys
 from transforms.step import Step, tables_read, writes_of
+from transforms.step_time import MILLISECONDS, milliseconds_since
 
 OPERATOR_ERROR = "operator_error"
 
@@ -32,12 +34,18 @@ def apply_step(step: Step, frame: Frame, models: ModelAccess) -> Frame:
         # Texts are reused one by one, by their hash, so the recorded ones go in as input.
         inputs |= {write.table: frame.existing_table(write.table) for write in writes_of(step)}
     calls = _Calls(step, models, frame.existing_table("artifacts"))
+    start = time.perf_counter()
     result, failed = _run_isolated(step, inputs, dirty, calls)
+    spent = milliseconds_since(start)
     kept = recorded_rows(step, frame, clean) if clean.stamps else {}
     # What stands in for an answer is kept, but not stamped: the next run asks again.
     broken = frame.broken | {key[:2] for key in failed} | calls.unanswered
     stamps = {k: v for k, v in {**dirty.stamps, **clean.stamps}.items() if k[:2] not in broken}
-    counters = {"computed": len(dirty.stamps) - len(failed), "kept": len(clean.stamps)}
+    counters = {
+        "computed": len(dirty.stamps) - len(failed),
+        "kept": len(clean.stamps),
+        MILLISECONDS: spent,
+    }
     written = merge_written(step, frame, result.tables, kept)
     if step.operator.llm_parts():
         recorded = frame.existing_table("artifacts")

@@ -43,6 +43,7 @@ def _merged(name: str, parts: list[ChangeSet]) -> ChangeSet:
         pa.concat_tables(deletes) if deletes else None,
         pa.concat_tables(inserts) if inserts else None,
         keep_first=any(part.keep_first for part in parts),
+        staged=tuple(file for part in parts for file in part.staged),
     )
 
 

@@ -24,9 +24,10 @@ from typing import Any
 
 from benchmarks.llm.command import run
 from benchmarks.llm.raw_vllm import raw_throughput
+from jobs.last_plan import last_plan
 from jobs.llm_gateways import ANSWERS_DIR, llms_of
 from jobs.local_models import LocalModels
-from jobs.rebuild import last_plan, recorded_answers
+from jobs.rebuild import recorded_answers
 from operators.llm.call import Answer, Request
 from operators.llm.journal import AnswerJournal
 from operators.llm.order import sending_order

@@ -5,33 +5,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import ray
-from ray.exceptions import RayError
-
 from jobs.batch.committer import Committer
+from jobs.batch.crew import Crew
+from jobs.batch.dispatch import Dispatch
 from jobs.batch.input_ledger import InputLedger
 from jobs.batch.llm_actors import LlmActors
 from jobs.batch.models import embedder_counts, start_embedders
 from jobs.batch.progress import Progress
-from jobs.batch.ray_failures import build_failure, start_reason
 from jobs.batch.ray_session import ray_session
-from jobs.batch.reading import Partitioned, ReadOptions, read_partitions, too_bad
+from jobs.batch.reading import Partitioned, ReadOptions, too_bad
+from jobs.batch.reading_again import InputReader
 from jobs.batch.recorded_sizes import with_recorded
-from jobs.batch.slices import Slice, cut_slices
+from jobs.batch.skew import split_long
+from jobs.batch.slices import cut_slices
 from jobs.batch.state import WarehouseState, load_state
-from jobs.batch.workers import SliceReport, SliceWorker, WorkerSetup, start_workers
+from jobs.batch.workers import SliceWorker, WorkerSetup, hire_worker
+from jobs.embedding_models import shared_models
 from jobs.erasure_marks import without_erased
-from jobs.errors import EngineError, TooMuchBadInputError
+from jobs.errors import TooMuchBadInputError
 from jobs.llm_gateways import NO_LIMITS, Limits
 from jobs.worker_count import embedder_count
-from operators.embedding.model_id import MODEL_ID
-from operators.llm.errors import BudgetReachedError
 from pipelines.plan import Plan
 from transforms.sources.files import InputFile
 from transforms.warehouse.commit import insert_new
 from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
 from transforms.warehouse.erasure import finish_pending_erasure
 from transforms.warehouse.maintenance import maintain, needs_maintenance
+from transforms.warehouse.staging import STAGE_BYTES, Staging, remove_abandoned, staging
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class BuildRequest:
         max_bad: stop once there are more dead letters from reading; None never stops.
         address: Ray cluster to run on; None starts a local Ray.
         commit_bytes: commit once so much is finished.
+        stage_bytes: workers write inserts of a table from this size on as Parquet themselves.
         worker: what builds the slices.
         limits: what language models may cost.
     """
@@ -53,6 +54,7 @@ class BuildRequest:
     address: str | None = None
     max_bad: int | None = None
     commit_bytes: int = 64 * 1024 * 1024
+    stage_bytes: int = STAGE_BYTES
     worker: type[SliceWorker] = SliceWorker
     limits: Limits = NO_LIMITS
 
@@ -124,9 +126,13 @@ def bring_up_to_date(
         TooMuchBadInputError, EngineError: as `build`.
     """
     report = BuildReport()
-    with ray_session(request.address, request.workers):
+    remove_abandoned(warehouse)
+    with (
+        staging(warehouse, request.stage_bytes) as shared,
+        ray_session(request.address, request.workers),
+    ):
         committer = Committer(warehouse, request, report)
-        _build_on_ray(request, state, ledger, committer, progress, complete=complete)
+        _build_on_ray(request, state, ledger, committer, shared, progress, complete=complete)
     if needs_maintenance(warehouse):
         maintain(warehouse)
     return report
@@ -137,34 +143,44 @@ def _build_on_ray(
     state: WarehouseState,
     ledger: InputLedger,
     committer: Committer,
+    shared: Staging,
     progress: Progress,
     *,
     complete: bool,
 ) -> None:
     journal = committer.warehouse.path / JOURNAL_DIR
-    count = embedder_count(request.plan, request.workers)
-    embedders = start_embedders(count, journal / MODEL_ID)
-    llms = LlmActors(request.plan, journal, request.limits)
+    count = _embedder_count(request)
+    embedders = start_embedders(shared_models(request.plan.steps), count, journal, staging=shared)
+    llms = LlmActors(request.plan, journal, request.limits, shared)
     setup = WorkerSetup(
         request.plan,
         None if state.empty else committer.warehouse.path,
         state.tombstones,
         state.open_failures,
         llms.name,
+        shared,
     )
-    workers = start_workers(request.workers, setup, list(embedders), request.worker)
-    actors = [actor.ready.remote() for actor in (*embedders.values(), *workers)]
-    _await_ready([*actors, *llms.starting()])
+    crew = Crew(
+        lambda: hire_worker(setup, list(embedders), request.worker),
+        request.workers,
+        progress.waits,
+    )
+    crew.wait_ready([*(a.ready.remote() for a in embedders.values()), *llms.starting()])
     progress.started()
-    read = read_partitions(request.files, request.options, workers, request.max_bad)
+    reader = InputReader(request.files, request.options, crew, progress.lost)
+    read = reader.read(max_bad=request.max_bad)
     _record_read(read, committer, state.tombstones)
     if too_bad(read.bad, request.max_bad):
         committer.commit(done=False)
         _check_bad(read.bad, request.max_bad)
     sizes = with_recorded(committer.warehouse, read.partitions, state.stale)
-    slices = cut_slices(sizes, state.stale, request.workers, request.plan.runtime.slice_chars)
+    runtime = request.plan.runtime
+    slices = cut_slices(
+        *(sizes, state.stale, request.workers, runtime.slice_chars, runtime.split_messages)
+    )
     progress.total(sum(s.messages for s in slices), sum(s.chars for s in slices))
-    _build_slices(slices, workers, committer, progress)
+    committer.report.add(split_long(crew, slices, runtime, request.workers, progress))
+    Dispatch(crew, slices, reader.read, committer, progress).run()
     committer.report.add({"model_calls": embedder_counts(embedders)})
     committer.report.spent = llms.spent()
     if committer.report.stopped:
@@ -176,13 +192,11 @@ def _build_on_ray(
     progress.finished()
 
 
-def _await_ready(starting: Sequence[Any]) -> None:
-    try:
-        ray.get(list(starting))
-    except RayError as error:
-        if (reason := start_reason(error)) is not None:
-            raise EngineError(reason) from error
-        raise
+def _embedder_count(request: BuildRequest) -> int:
+    """How many CPUs this machine has says nothing of a cluster: there, each worker has its own."""
+    if request.address is None:
+        return embedder_count(request.plan, request.workers)
+    return request.plan.runtime.embedders or request.workers
 
 
 def _record_read(read: Partitioned, committer: Committer, erased: frozenset[str]) -> None:
@@ -197,48 +211,3 @@ def _check_bad(bad: int, max_bad: int | None) -> None:
             f"{bad} bad lines, more than --max-bad {max_bad}. They are in the table "
             "dead_letters with the reason and the raw bytes; mend the input or raise --max-bad."
         )
-
-
-def _build_slices(
-    slices: Sequence[Slice], workers: Sequence[Any], committer: Committer, progress: Progress
-) -> None:
-    """Every worker has one slice at a time; finished change sets are committed meanwhile.
-
-    Once a budget is used up no slice is handed out any more; those under way end, either way.
-
-    Nothing is queued behind a busy worker, and while a commit is written no other slice is
-    handed out: that is the back-pressure which bounds the object store.
-    """
-    waiting = list(reversed(slices))
-    idle = list(workers)
-    running: dict[Any, tuple[Any, Any]] = {}
-    while running or (waiting and not committer.report.stopped):
-        while waiting and idle and not committer.report.stopped:
-            worker = idle.pop()
-            piece = waiting.pop()
-            report, changes = worker.build.options(num_returns=2).remote(
-                piece.blocks, piece.conversations, piece.messages, piece.chars
-            )
-            running[report] = (worker, changes)
-        committer.commit_if_due()  # While the workers work.
-        done, _ = ray.wait(list(running), num_returns=1, timeout=1.0)
-        for ref in done:
-            worker, changes = running.pop(ref)
-            idle.append(worker)
-            _take(ref, changes, committer, progress)
-        progress.tick()
-
-
-def _take(ref: Any, changes: Any, committer: Committer, progress: Progress) -> None:
-    try:
-        report: SliceReport = ray.get(ref)
-        committer.add(ray.get(changes))
-    except RayError as error:
-        failure = build_failure(error, "a slice could not be built")
-        if isinstance(failure, BudgetReachedError):
-            committer.report.stopped = str(failure)
-            return
-        raise failure from error
-    committer.report.add(report.counters)
-    committer.report.slices += 1
-    progress.advance(report.messages, report.chars, report.counters)

@@ -1,6 +1,5 @@
 """The only writer of a run: commits change sets, all tables in one transaction."""
 
-import sys
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -8,6 +7,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from jobs.answers_kept import drop_journals
+from jobs.observe.logs import say
+from jobs.observe.spans import span
 from jobs.run_record import DONE, RUNNING, STOPPED, RunRecord
 from transforms.diff import merged
 from transforms.warehouse.commit import ChangeSet, commit, upsert
@@ -40,10 +41,15 @@ class Committer:
         """Commit once enough is pending, or anything for long enough; never nothing."""
         if not self._pending:
             return
-        size = sum(c.inserts.nbytes for c in self._pending if c.inserts is not None)
+        size = sum(change.nbytes for change in self._pending)
         waited = time.monotonic() - self._last_commit
         interval = self._request.plan.runtime.commit_interval_seconds
         if size >= self._request.commit_bytes or waited >= interval:
+            self.commit(done=False)
+
+    def commit_pending(self) -> None:
+        """Commit whatever is finished, since nothing else will be."""
+        if self._pending:
             self.commit(done=False)
 
     def commit(
@@ -56,9 +62,11 @@ class Committer:
         bookkeeping = [upsert("runs", self._record.row(status, self.report.to_json()))]
         if ledger is not None and ledger.num_rows:
             bookkeeping.append(upsert("offsets", ledger))
-        print(f"commit {number}: writing", file=sys.stderr, flush=True)
-        snapshot = commit(self.warehouse, merged(self._pending), bookkeeping)
-        print(f"commit {number}: snapshot {snapshot}", file=sys.stderr, flush=True)
+        say("commit.writing", f"commit {number}: writing", number=number)
+        with span("commit", number=number):
+            snapshot = commit(self.warehouse, merged(self._pending), bookkeeping)
+        text = f"commit {number}: snapshot {snapshot}"
+        say("commit.written", text, number=number, snapshot=snapshot)
         self._pending.clear()
         self._last_commit = time.monotonic()
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from jobs.batch.shared_folder import SharedFolder
 from jobs.llm_gateways import NO_LIMITS, Gateways, Limits, check_limits, llms_of
 from operators.llm.call import Answer, Request
 from operators.llm.engines.base import CallFailedError, Engine, EngineDownError
@@ -16,9 +18,13 @@ from operators.llm.errors import ModelUnavailableError
 from operators.llm.spec import AnyLlm, VllmLlm
 from pipelines.plan import Plan
 from schemas.ids import content_hash
+from transforms.warehouse.staging import Staging
 
 _GATEWAY_CALLS = 10_000
 """Calls of `generate` that the gateway may hold at once: one of each slice worker."""
+
+_RESTARTS = 100
+_CALL_RETRIES = 10
 
 _DEAD = 1
 """Exit code of an actor whose engine died: Ray starts it again and repeats its calls."""
@@ -146,16 +152,19 @@ def _check_gpus(llm: VllmLlm, there: float) -> None:
 class GatewayActor:
     """Ray actor body: the gateways of a run."""
 
-    def __init__(self, journal: str, limits: Limits) -> None:
+    def __init__(self, journal: str, limits: Limits, staging: Staging | None = None) -> None:
+        self._folder = SharedFolder(staging)
         self._gateways = Gateways(Path(journal), limits, _start_replicas)
 
     async def ready(self, llms: Sequence[AnyLlm]) -> bool:
         """True once the engines have started."""
+        self._folder.require()
         await self._gateways.start(llms)
         return True
 
     async def generate(self, llm: AnyLlm, requests: list[Request]) -> list[Answer]:
         """Answers in order."""
+        self._folder.require()
         return await self._gateways.generate(llm, requests)
 
     async def spent(self) -> Mapping[str, float]:
@@ -166,6 +175,9 @@ class GatewayActor:
 class LlmActors:
     """The gateway of a run; nothing is started for a plan without a language model.
 
+    It is on the driver's node: what it holds is the dearest to lose, and without the driver there
+    is no run anyway.
+
     A gateway that dies is started again and finds its answers in the journal; but what it had
     spent is forgotten then, so one with a budget is not: the run ends, and can go on.
 
@@ -173,7 +185,9 @@ class LlmActors:
         UsageError: the limits do not fit the plan.
     """
 
-    def __init__(self, plan: Plan, journal: Path, limits: Limits) -> None:
+    def __init__(
+        self, plan: Plan, journal: Path, limits: Limits, staging: Staging | None = None
+    ) -> None:
         check_limits(plan, limits)
         self._llms = llms_of(plan)
         self.name: str | None = None
@@ -181,16 +195,18 @@ class LlmActors:
         if self._llms:
             # Names are unique in a Ray session, and another build may run in it.
             self.name = f"llm-gateway-{os.urandom(4).hex()}"
-            restarts = 10 if limits == NO_LIMITS else 0
+            restarts = _RESTARTS if limits == NO_LIMITS else 0
+            here = ray.get_runtime_context().get_node_id()
             remote: Any = ray.remote(GatewayActor)
             actor = remote.options(
                 name=self.name,
                 num_cpus=0,
                 max_restarts=restarts,
-                max_task_retries=restarts,
+                max_task_retries=min(restarts, _CALL_RETRIES),
                 max_concurrency=_GATEWAY_CALLS,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=False),
             )
-            self._actor = actor.remote(str(journal), limits)
+            self._actor = actor.remote(str(journal), limits, staging)
 
     def starting(self) -> list[Any]:
         """References that are ready once the engines are."""

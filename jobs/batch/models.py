@@ -1,5 +1,6 @@
 """Models as the slice workers reach them: embedder actors."""
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,30 +9,36 @@ from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayTaskError
 
 from jobs.batch.llm_actors import ask_gateway
-from jobs.local_models import require_model
+from jobs.batch.shared_folder import SharedFolder
+from jobs.errors import EngineError
 from operators.base import Vectors
-from operators.embedding.host import REMEMBERED, EmbedderHost
-from operators.embedding.minilm import MiniLm
-from operators.embedding.model_id import DIMENSION
-from operators.embedding.tokens import MiniLmTokens
+from operators.embedding.host import REMEMBERED, Embedder, EmbedderHost
+from operators.embedding.models import EmbeddingModel, TokenCounter, embedding_model
 from operators.llm.call import Answer, Request
 from operators.llm.errors import ModelUnavailableError
 from operators.llm.spec import AnyLlm
 from schemas.ids import content_hash
+from transforms.warehouse.staging import Staging
 
 _TEXTS_PER_CALL = 64
 """Texts per actor call: long enough to hide its 0.5 ms, short enough to share actors fairly."""
 
-CPU_SHARE = 0.5
-"""Logical CPUs per embedder and per slice worker: a core is shared by one of each, because a
-slice worker waits while its texts are embedded."""
+WORKER_CPUS, EMBEDDER_CPUS = 0.9, 0.02
+"""Logical CPUs: a core is shared by a slice worker and an embedder, because a slice worker waits
+while its texts are embedded. An embedder takes next to nothing, so that those of a node that is
+lost find a place on the others at once: without it no text of theirs could be embedded."""
+
+_RESTARTS = 100
+_CALL_RETRIES = 10
 
 
 class ActorModels:
     """The models in Ray actors; a text always goes to the same actor, which remembers it.
+
+    Embedders that cost less than asking an actor run in the caller itself.
 
     Actors are given by name: a handle would tie a restarted caller to its first arguments.
     """
@@ -39,16 +46,29 @@ class ActorModels:
     def __init__(self, embedders: Sequence[str], gateway: str | None = None) -> None:
         self._embedders = [ray.get_actor(name) for name in embedders]
         self._gateway = ray.get_actor(gateway) if gateway else None
-        self._tokens: MiniLmTokens | None = None
+        self._local: dict[str, Embedder] = {}
+        self._tokens: dict[str, TokenCounter] = {}
 
     def embed(self, texts: Sequence[str], model_id: str) -> Vectors:
-        """Vectors of the texts, computed by all actors at once."""
-        require_model(model_id)
-        out = np.empty((len(texts), DIMENSION), np.float32)
-        shards = self._shards(texts)
+        """Vectors of the texts; of a model with actors, computed by all of them at once."""
+        model = embedding_model(model_id)
+        return self._asked(model, texts) if model.shared else self._opened(model).embed(texts)
+
+    def _opened(self, model: EmbeddingModel) -> Embedder:
+        if model.model_id not in self._local:
+            self._local[model.model_id] = model.open()
+        return self._local[model.model_id]
+
+    def _asked(self, model: EmbeddingModel, texts: Sequence[str]) -> Vectors:
+        if not self._embedders:
+            raise ModelUnavailableError(
+                f"this job has started no embedder for model '{model.model_id}'; an operator that "
+                "embeds declares COST = Cost.EMBEDDING"
+            )
+        out = np.empty((len(texts), model.dimension), np.float32)
         calls = [
-            (rows, self._embedders[shard].embed.remote([texts[row] for row in rows]))
-            for shard, rows in shards
+            (rows, self._embedders[shard].embed.remote([texts[r] for r in rows], model.model_id))
+            for shard, rows in self._shards(texts)
         ]
         for rows, call in calls:
             try:
@@ -57,16 +77,18 @@ class ActorModels:
                 raise ModelUnavailableError(
                     f"an embedder actor died and could not be restarted: {error}"
                 ) from error
+            except EngineError as error:
+                cause = error.cause if isinstance(error, RayTaskError) else error
+                raise ModelUnavailableError(str(cause)) from error
             except (OSError, MemoryError) as error:  # Of the actor's machine, not of the text.
                 raise ModelUnavailableError(f"an embedder actor failed: {error}") from error
         return out
 
     def token_counts(self, texts: Sequence[str], model_id: str) -> Sequence[int]:
         """Tokens of the texts; counted here, it needs no model."""
-        require_model(model_id)
-        if self._tokens is None:
-            self._tokens = MiniLmTokens()
-        return self._tokens.counts(texts)
+        if model_id not in self._tokens:
+            self._tokens[model_id] = embedding_model(model_id).tokens()
+        return self._tokens[model_id].counts(texts)
 
     def generate(self, llm: AnyLlm, requests: Sequence[Request]) -> Sequence[Answer]:
         """Answers of a language model, all in flight together."""
@@ -89,43 +111,87 @@ class ActorModels:
 
 
 class EmbedderActor:
-    """Ray actor body: one single-threaded embedder with its memory and journal."""
+    """Ray actor body: single-threaded embedders with their memories and journals.
 
-    def __init__(self, journal: str | None, remembered: int) -> None:
-        folder = Path(journal) if journal else None
-        self._host = EmbedderHost(MiniLm(threads=1), folder, remembered)
+    Args:
+        models: ids of the models to host.
+        journal: folder with one of each model in it; None keeps no journal.
+        remembered: answers of each model kept in memory.
+    """
 
-    def embed(self, texts: list[str]) -> Vectors:
+    def __init__(
+        self,
+        models: Sequence[str],
+        journal: str | None,
+        remembered: int,
+        staging: Staging | None = None,
+    ) -> None:
+        self._folder = SharedFolder(staging)
+        self._hosts = {
+            name: EmbedderHost(
+                embedding_model(name).open(), Path(journal) / name if journal else None, remembered
+            )
+            for name in models
+        }
+
+    def embed(self, texts: list[str], model_id: str) -> Vectors:
         """Vectors of the texts."""
-        return self._host.embed(texts)
+        self._folder.require()
+        return self._hosts[model_id].embed(texts)
 
     def counts(self) -> dict[str, int]:
         """Texts computed and answered from memory."""
-        return self._host.counts()
+        total: Counter[str] = Counter()
+        for host in self._hosts.values():
+            total.update(host.counts())
+        return dict(total)
 
     def ready(self) -> bool:
         """True once the model is loaded."""
+        self._folder.require()
         return True
 
 
 def start_embedders(
-    count: int, journal: Path | None, remembered: int = REMEMBERED
+    models: Sequence[str],
+    count: int,
+    journal: Path | None,
+    remembered: int = REMEMBERED,
+    staging: Staging | None = None,
 ) -> dict[str, Any]:
-    """Embedder actors by name; a killed one is restarted and its calls are sent again."""
-    actor = ray.remote(num_cpus=CPU_SHARE, max_restarts=10, max_task_retries=10)(EmbedderActor)
+    """Embedder actors by name, over all nodes.
+
+    A killed one is restarted, on another node if its own is gone, and its calls are sent again.
+
+    Args:
+        models: ids of the models that need actors; none where there are none.
+        count: how many actors.
+        journal: folder of the journals.
+        remembered: answers of each model kept in memory.
+        staging: of the run, by which an actor knows the shared folder.
+    """
+    actor = ray.remote(
+        num_cpus=EMBEDDER_CPUS,
+        max_restarts=_RESTARTS,
+        max_task_retries=_CALL_RETRIES,
+        scheduling_strategy="SPREAD",
+    )(EmbedderActor)
     folder = str(journal) if journal else None
     # Names are unique in a Ray session, and another build may run in it or just have ended.
     build = os.urandom(4).hex()
-    names = [f"embedder-{build}-{index}" for index in range(count)]
-    return {name: actor.options(name=name).remote(folder, remembered) for name in names}
+    names = [f"embedder-{build}-{index}" for index in range(count if models else 0)]
+    return {
+        name: actor.options(name=name).remote(models, folder, remembered, staging) for name in names
+    }
 
 
 def embedder_counts(embedders: Mapping[str, Any]) -> Counter[str]:
     """Texts the actors computed and texts they remembered, of those they answered.
 
-    An actor that was killed and restarted counts from its restart.
+    An actor that was killed and restarted counts from its restart; one that is gone, nothing.
     """
     total: Counter[str] = Counter()
-    for counts in ray.get([actor.counts.remote() for actor in embedders.values()]):
-        total.update(counts)
+    for asked in [actor.counts.remote() for actor in embedders.values()]:
+        with contextlib.suppress(RayActorError):
+            total.update(ray.get(asked))
     return Counter({"answered": total["computed"], "remembered": total["reused"]})

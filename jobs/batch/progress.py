@@ -1,12 +1,16 @@
 """Progress of a build on stderr: a bar on a terminal, a line now and then elsewhere."""
 
-import sys
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+
+from jobs.observe.logs import note, say
+from jobs.observe.spans import past_span
+from transforms.step_time import MILLISECONDS, SLICES
 
 _QUIET_SECONDS = 15.0
 
@@ -25,13 +29,16 @@ class Progress:
 
     def started(self) -> None:
         """The engine is up; rates count from here."""
+        past_span("engine start", time.monotonic() - self._start)
         self._start = self._last = time.monotonic()
-        self._say("engine ready, reading")
+        self._say("engine.ready", "engine ready, reading")
 
     def total(self, messages: int, chars: int) -> None:
         """The input is partitioned; its size is known."""
         self._messages, self._chars = messages, chars
-        self._say(f"{messages:,} messages read ({chars:,} characters)")
+        past_span("read", time.monotonic() - self._start, messages=messages, characters=chars)
+        text = f"{messages:,} messages read ({chars:,} characters)"
+        self._say("read.done", text, messages=messages, characters=chars)
         if self._console.is_terminal and not self._quiet and chars:
             self._bar = Bar(
                 TextColumn("building"),
@@ -51,7 +58,16 @@ class Progress:
         for counts in counters.values():
             self._embedded += counts.get("embedded", 0)
             self._saved += counts.get("reused", 0)
+        self._tell_slice(messages, chars, counters)
         self._show()
+
+    def lost(self, text: str) -> None:
+        """A process or a node went, and the work goes on without it."""
+        self._say("build.lost", text, level="warning")
+
+    def waits(self, text: str) -> None:
+        """Something takes long to start."""
+        self._say("build.waits", text)
 
     def tick(self) -> None:
         """Time has passed."""
@@ -63,7 +79,9 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        self._say(f"built: {self._note()} in {time.monotonic() - self._start:.1f} s")
+        seconds = time.monotonic() - self._start
+        text = f"built: {self._note()} in {seconds:.1f} s"
+        self._say("build.done", text, seconds=round(seconds, 3), **self._numbers())
 
     def _show(self) -> None:
         if self._bar is not None and self._task is not None:
@@ -73,7 +91,26 @@ class Progress:
             share = self._done_chars / self._chars if self._chars else 1.0
             spent = self._last - self._start
             left = f", about {spent * (1 - share) / share:.0f} s left" if share else ""
-            self._say(f"{share:.0%}: {self._note()}{left}")
+            text = f"{share:.0%}: {self._note()}{left}"
+            self._say("build.progress", text, share=round(share, 4), **self._numbers())
+
+    def _tell_slice(
+        self, messages: int, chars: int, counters: Mapping[str, Mapping[str, int]]
+    ) -> None:
+        """For machines: a slice is done, in another process and some time ago."""
+        milliseconds = counters.get(SLICES, {}).get(MILLISECONDS, 0)
+        past_span("slice", milliseconds / 1000, messages=messages, characters=chars)
+        if not self._quiet:
+            note("slice.done", messages=messages, characters=chars, milliseconds=milliseconds)
+
+    def _numbers(self) -> dict[str, int]:
+        """What `_note` says, for machines."""
+        return {
+            "messages": self._done_messages,
+            "of": self._messages,
+            "embedded": self._embedded,
+            "saved": self._saved,
+        }
 
     def _note(self) -> str:
         rate = self._done_messages / max(time.monotonic() - self._start, 1e-9)
@@ -82,6 +119,6 @@ class Progress:
             f"{self._embedded:,} embedded, {self._saved:,} saved"
         )
 
-    def _say(self, text: str) -> None:
+    def _say(self, event: str, text: str, **fields: Any) -> None:
         if not self._quiet:
-            print(f"memoryflow: {text}", file=sys.stderr, flush=True)
+            say(event, f"memoryflow: {text}", **fields)

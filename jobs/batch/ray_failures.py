@@ -20,6 +20,6 @@ def build_failure(error: RayError, what: str) -> BudgetReachedError | EngineErro
     cause = error.cause if isinstance(error, RayTaskError) else None
     if isinstance(cause, BudgetReachedError):
         return BudgetReachedError(str(cause))
-    if isinstance(cause, ModelUnavailableError):
+    if isinstance(cause, ModelUnavailableError | EngineError):
         return EngineError(str(cause))
     return EngineError(f"{what}: {error}")

@@ -1,6 +1,7 @@
 """A Ray to run on: the caller's cluster, or a local one that only this machine can reach."""
 
 import logging
+import os
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -9,6 +10,10 @@ from pathlib import Path
 import ray
 
 from jobs.errors import EngineError
+
+_IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by Ray where a job runs: its working directory holds our packages already, and Ray
+refuses a second runtime environment that names them again."""
 
 _PACKAGES = ("schemas", "operators", "transforms", "pipelines", "jobs")
 _CONNECT_SECONDS = 10.0
@@ -36,7 +41,7 @@ def ray_session(address: str | None, workers: int) -> Generator[None]:
                 address=address,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                runtime_env={"py_modules": own_packages()},
+                runtime_env=None if _IN_A_JOB in os.environ else {"py_modules": own_packages()},
             )
     except (ConnectionError, RuntimeError, OSError, TimeoutError) as error:
         where = f"the cluster at {address}" if address else "a local Ray"
@@ -52,7 +57,12 @@ def ray_session(address: str | None, workers: int) -> Generator[None]:
 
 def _check_reachable(address: str) -> None:
     """OSError at once where nobody listens: Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address.startswith("ray://"):
+        raise ConnectionError(
+            "a Ray client (ray://) takes no streams of objects. Name the cluster (HOST:6379) on "
+            "one of its machines, or use `memoryflow submit`"
+        )
+    host, _, port = address.rpartition(":")
     if host and port.isdigit():
         with socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS):
             pass

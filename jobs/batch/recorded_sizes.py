@@ -1,6 +1,7 @@
 """How much recorded conversations hold: what slices of a build without input are cut by."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from jobs.batch.reading import Partition, bucket_of
 from transforms.frame import Conversation
@@ -16,16 +17,19 @@ def with_recorded(
     """The partitions of the input, and of each bucket without input its recorded size.
 
     Otherwise conversations without new messages would count for nothing, and all of them
-    be one slice, for one worker.
+    be one slice, for one worker. A stale conversation with new messages may be built anew as
+    a whole, so that its recorded ones count for how long it is.
     """
-    sizes = dict(partitions)
-    wanted = [c for c in stale if bucket_of(*c) not in partitions]
-    if len(wanted) <= 1:  # Nothing to balance.
+    sizes = {bucket: replace(partition) for bucket, partition in partitions.items()}
+    if not stale:
         return sizes
-    for tenant, conversation, messages, chars in _recorded(warehouse, wanted):
-        size = sizes.setdefault(bucket_of(tenant, conversation), Partition())
-        size.messages += messages
-        size.chars += chars
+    for tenant, conversation, messages, chars in _recorded(warehouse, stale):
+        bucket = bucket_of(tenant, conversation)
+        size = sizes.setdefault(bucket, Partition())
+        if bucket not in partitions:
+            size.messages += messages
+            size.chars += chars
+        size.longest = max(size.longest, messages)
     return sizes
 
 

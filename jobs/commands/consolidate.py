@@ -11,10 +11,12 @@ from jobs.commands.options import (
     DEFAULT_WAREHOUSE,
     AddressOption,
     ConversationOption,
+    EventsOption,
     JsonOption,
     LlmKeyOption,
     LlmModelOption,
     LlmUrlOption,
+    LogFormatOption,
     MaxCostOption,
     MaxTokensOption,
     WarehouseOption,
@@ -22,6 +24,7 @@ from jobs.commands.options import (
 )
 from jobs.commands.run import llm_summary
 from jobs.errors import UsageError
+from jobs.observe.logs import use_format
 from jobs.worker_count import worker_count
 
 
@@ -48,15 +51,19 @@ def consolidate(
     max_tokens: MaxTokensOption = None,
     max_cost: MaxCostOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+    log_format: LogFormatOption = "text",
+    events: EventsOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Bring what a stream has put off, or another pipeline has built, up to date; no input."""
+    use_format(log_format)
     prepare_ray_environment(address)
     # Ray, DuckDB and the models take seconds to import: not for `--help`.
     from jobs.consolidate import ConsolidationReport  # noqa: PLC0415
     from jobs.consolidate import consolidate as bring_up  # noqa: PLC0415
+    from jobs.last_plan import last_plan  # noqa: PLC0415
     from jobs.llm_gateways import Limits  # noqa: PLC0415
-    from jobs.rebuild import last_plan  # noqa: PLC0415
+    from jobs.observe.watch import watched  # noqa: PLC0415
     from transforms.warehouse.connection import open_warehouse  # noqa: PLC0415
 
     if pipeline is None and (llm_url or llm_model or llm_key_env):
@@ -64,16 +71,19 @@ def consolidate(
     given = None if pipeline is None else load_plan(pipeline, llm_url, llm_model, llm_key_env)
     with open_warehouse(warehouse, read_only=True) as there:  # Never makes one.
         plan = given or last_plan(there)
-    with open_warehouse(warehouse) as opened:
-        report: ConsolidationReport = bring_up(
-            opened,
-            plan,
-            workers=worker_count(plan, workers),
-            conversation=conversation,
-            address=address,
-            quiet=quiet or json_output,
-            limits=Limits(max_tokens, max_cost),
-        )
+    with watched("consolidate", plan.name, warehouse, events=events) as watch:
+        watch.started([])
+        with open_warehouse(warehouse) as opened, watch.writing(opened):
+            report: ConsolidationReport = bring_up(
+                opened,
+                plan,
+                workers=worker_count(plan, workers),
+                conversation=conversation,
+                address=address,
+                quiet=quiet or json_output,
+                limits=Limits(max_tokens, max_cost),
+            )
+        watch.ended(report.to_json(), report.stopped)
     if json_output:
         print(orjson.dumps(report.to_json()).decode())
     else:

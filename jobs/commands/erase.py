@@ -1,7 +1,7 @@
 """`forget`."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
@@ -9,13 +9,16 @@ import typer
 from jobs.commands.options import (
     DEFAULT_WAREHOUSE,
     ConversationOption,
+    EventsOption,
     JsonOption,
+    LogFormatOption,
     TenantOption,
     WarehouseOption,
 )
 from jobs.errors import UsageError
 from jobs.forget import ForgetReport, Target
 from jobs.forget import forget as erase
+from jobs.observe.logs import use_format
 from transforms.warehouse.connection import open_warehouse
 
 
@@ -35,16 +38,29 @@ def forget(
         typer.Option("--person", help="Erase what this person said and what names them."),
     ] = None,
     tenant: TenantOption = None,
+    all_tenants: Annotated[
+        bool, typer.Option("--all-tenants", help="Erase it from every tenant that has it.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False,
+    log_format: LogFormatOption = "text",
+    events: EventsOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Erase messages and everything that rests on them, down to the files."""
+    use_format(log_format)
     # Beam and the model: seconds that `--help` need not wait for.
-    from jobs.rebuild import last_plan, rebuilder  # noqa: PLC0415
+    from jobs.last_plan import last_plan  # noqa: PLC0415
+    from jobs.observe.watch import watched  # noqa: PLC0415
+    from jobs.rebuild import rebuilder  # noqa: PLC0415
 
-    target = _target(message, conversation, person, tenant)
-    with open_warehouse(warehouse, read_only=dry_run) as opened:
-        report = erase(opened, target, rebuilder(last_plan(opened)), dry_run=dry_run)
+    if tenant is not None and all_tenants:
+        raise UsageError("give one of --tenant and --all-tenants, not both")
+    target = replace(_target(message, conversation, person, tenant), all_tenants=all_tenants)
+    with watched("forget", "erasure", warehouse, events=events) as watch:
+        watch.started([])
+        with open_warehouse(warehouse, read_only=dry_run) as opened, watch.writing(opened):
+            report = erase(opened, target, rebuilder(last_plan(opened)), dry_run=dry_run)
+        watch.ended(asdict(report))
     print(json.dumps(asdict(report)) if json_output else _summary(report))
 
 

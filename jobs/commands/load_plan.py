@@ -1,6 +1,6 @@
 """The plan that a command works by: a pipeline, with what the command line says of its model."""
 
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import ValidationError
 
@@ -43,6 +43,7 @@ def load_plan(
     return _without_secrets(make_plan(with_endpoint(loaded, llm_url, llm_model, llm_key_env)))
 
 
+_SECRET_NAMES = ("key", "token", "secret", "password", "passwd", "pwd", "sig", "credential")
 _OPTIONS = {"url": "--llm-url", "model": "--llm-model", "api_key_env": "--llm-key-env"}
 
 
@@ -56,6 +57,16 @@ def _invalid(error: ValidationError) -> str:
     return f"{_OPTIONS.get(field, field)} {wanted.get(field, 'is not valid')}"
 
 
+def _holds_secret(url: str) -> bool:
+    """Whether an address has a user, a password, or a parameter such as `api-key`."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "@" in url or "?" in url
+    names = (name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True))
+    return "@" in parts.netloc or any(mark in name for name in names for mark in _SECRET_NAMES)
+
+
 def _without_secrets(plan: Plan) -> Plan:
     """The plan; it is recorded with every run, so no address in it may hold a password.
 
@@ -64,10 +75,10 @@ def _without_secrets(plan: Plan) -> Plan:
     """
     parts = [part for step in plan.steps for part in step.operator.llm_parts().values()]
     for llm in (part.llm for part in parts):
-        if isinstance(llm, OpenAiLlm) and "@" in urlsplit(llm.url).netloc:
+        if isinstance(llm, OpenAiLlm) and _holds_secret(llm.url):
             raise UsageError(
-                f"the `url` of model {llm.model!r} (or --llm-url) holds a user or password, which "
-                "would be recorded with every run. Take it out, put the key into an environment "
-                "variable and name that as `api_key_env` (--llm-key-env)"
+                f"the `url` of model {llm.model!r} (or --llm-url) holds a user or password or key, "
+                "which would be recorded with every run. Take it out, put the key into an "
+                "environment variable and name that as `api_key_env` (--llm-key-env)"
             )
     return plan

@@ -44,5 +44,17 @@ MaxCostOption = Annotated[
     float | None,
     typer.Option("--max-cost", min=0, help="Stop once it has cost so many US dollars (`price`)."),
 ]
+LogFormatOption = Annotated[
+    str,
+    typer.Option(
+        "--log-format",
+        envvar="MEMORYFLOW_LOG_FORMAT",
+        help="Lines on stderr: text, or json: one object each, with the id of the run.",
+    ),
+]
+EventsOption = Annotated[
+    Path | None,
+    typer.Option("--events", help="Append OpenLineage events of the run to this file."),
+]
 
 DEFAULT_WAREHOUSE = Path("memory")

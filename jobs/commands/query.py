@@ -10,11 +10,13 @@ from jobs.commands.options import (
     DEFAULT_WAREHOUSE,
     ConversationOption,
     JsonOption,
+    TenantOption,
     WarehouseOption,
 )
 from jobs.digest import digest as digest_of
 from jobs.export import export_duckdb, export_parquet
 from jobs.sql import run_sql, shell
+from jobs.sql_limits import DEFAULT_MEMORY, SqlLimits, memory_bytes, process_limits
 from jobs.tree import TreeQuery, render_tree, tree_json
 from jobs.why import render
 from jobs.why import why as explain_memory
@@ -34,23 +36,34 @@ def sql(
     lines: Annotated[
         bool, typer.Option("--lines", help="The only column as bare lines, e.g. raw input.")
     ] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, help="Seconds a query may take; 0: no limit.")
+    ] = 300.0,
+    memory_limit: Annotated[
+        str, typer.Option("--memory-limit", help="What DuckDB may take, such as 512MB or 16GB.")
+    ] = DEFAULT_MEMORY,
 ) -> None:
     """Query the memory tables with SQL, read-only."""
+    memory_bytes(memory_limit)
+    limits = SqlLimits(timeout or None, memory_limit)
     if query is None:
-        shell(warehouse)
-    else:
-        print(run_sql(warehouse, query, as_json=json_output, as_lines=lines))
+        shell(warehouse, limits=limits)
+        return
+    with process_limits(limits):
+        found = run_sql(warehouse, query, as_json=json_output, as_lines=lines, limits=limits)
+    print(found)
 
 
 def why(
     memory_id: Annotated[str, typer.Argument(metavar="ID", help="Id of any memory or message.")],
     warehouse: WarehouseOption = DEFAULT_WAREHOUSE,
     conversation: ConversationOption = None,
+    tenant: TenantOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """From a memory back to the messages, the model calls and the run that made it."""
     with open_warehouse(warehouse, read_only=True) as opened:
-        explanations = explain_memory(opened, memory_id, conversation=conversation)
+        explanations = explain_memory(opened, memory_id, conversation=conversation, tenant=tenant)
     if json_output:
         print("[" + ",".join(e.to_json() for e in explanations) + "]")
     else:
@@ -60,6 +73,7 @@ def why(
 def tree(
     warehouse: WarehouseOption = DEFAULT_WAREHOUSE,
     conversation: ConversationOption = None,
+    tenant: TenantOption = None,
     scope: Annotated[
         str, typer.Option("--scope", help="session, entity or conversation.")
     ] = "conversation",
@@ -70,7 +84,7 @@ def tree(
     json_output: JsonOption = False,
 ) -> None:
     """Drill down into the MemTrees, from the root to the facts."""
-    query = TreeQuery(conversation, scope, key, depth)
+    query = TreeQuery(conversation, scope, key, depth, tenant)
     with open_warehouse(warehouse, read_only=True) as opened:
         print(tree_json(opened, query) if json_output else render_tree(opened, query))
 

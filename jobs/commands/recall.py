@@ -111,7 +111,17 @@ def search(
     log = AccessLog() if log_access else None
     with SearchSession.open(warehouse) as session:
         if batch is not None:
-            for answer in search_batch(session, batch, k, as_of=until, options=options, log=log):
+            answers = search_batch(
+                session,
+                batch,
+                k,
+                as_of=until,
+                options=options,
+                log=log,
+                conversation=conversation,
+                tenant=tenant,
+            )
+            for answer in answers:
                 print(json.dumps(answer, ensure_ascii=False))
         else:
             if not question:
@@ -138,6 +148,7 @@ def evaluate_questions(
         Path, typer.Option("--questions", help="JSON Lines with question and evidence.")
     ],
     warehouse: WarehouseOption = DEFAULT_WAREHOUSE,
+    tenant: TenantOption = None,
     tier: TierOption = AUTO,
     without: WithoutOption = None,
     also: WithOption = None,
@@ -146,7 +157,7 @@ def evaluate_questions(
     """Retrieval quality: recall@k, all-evidence@10, nDCG@10, by category."""
     options = SearchOptions(_tier(tier), _channels(without), _channels(also))
     with SearchSession.open(warehouse) as session:
-        report = evaluate(session, questions, options=options)
+        report = evaluate(session, questions, options=options, tenant=tenant)
     print(json.dumps(report) if json_output else render(report))
 
 

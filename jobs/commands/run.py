@@ -17,10 +17,12 @@ from jobs.commands.load_plan import load_plan
 from jobs.commands.options import (
     DEFAULT_WAREHOUSE,
     AddressOption,
+    EventsOption,
     JsonOption,
     LlmKeyOption,
     LlmModelOption,
     LlmUrlOption,
+    LogFormatOption,
     MaxCostOption,
     MaxTokensOption,
     PipelineArg,
@@ -28,6 +30,8 @@ from jobs.commands.options import (
     WorkersOption,
 )
 from jobs.errors import UsageError
+from jobs.observe.logs import use_format
+from jobs.report.target import check_target
 from jobs.worker_count import worker_count
 from operators.parse.base import AdapterOptions, ParseLimits
 from pipelines.plan import Plan
@@ -63,16 +67,31 @@ def run(
     commit_mib: Annotated[
         float, typer.Option("--commit-mib", min=0, help="Commit after so many MiB of results.")
     ] = 64.0,
+    stage_mib: Annotated[
+        float,
+        typer.Option(
+            "--stage-mib", min=0, help="Workers write results of a table from so many MiB on."
+        ),
+    ] = 8.0,
     llm_url: LlmUrlOption = None,
     llm_model: LlmModelOption = None,
     llm_key_env: LlmKeyOption = None,
     max_tokens: MaxTokensOption = None,
     max_cost: MaxCostOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+    log_format: LogFormatOption = "text",
+    events: EventsOption = None,
+    report_file: Annotated[
+        Path | None,
+        typer.Option("--report", help="Write a report of the warehouse to this HTML file."),
+    ] = None,
     json_output: JsonOption = False,
 ) -> None:
     """Build memory in batch; safe to run again: only what is new or changed is computed."""
+    use_format(log_format)
     plan = load_plan(pipeline, llm_url, llm_model, llm_key_env)
+    if report_file is not None:
+        check_target(report_file)
     adapter = _adapter_options(start_time)
     with _spooled(input_path) as path:
         source_format = format_name or plan.input.format
@@ -83,6 +102,8 @@ def run(
         from jobs.batch.progress import Progress  # noqa: PLC0415
         from jobs.batch.reading import ReadOptions  # noqa: PLC0415
         from jobs.llm_gateways import Limits, check_limits  # noqa: PLC0415
+        from jobs.observe.datasets import file_inputs  # noqa: PLC0415
+        from jobs.observe.watch import watched  # noqa: PLC0415
         from transforms.warehouse.connection import open_warehouse  # noqa: PLC0415
 
         limits = Limits(max_tokens, max_cost)
@@ -95,10 +116,18 @@ def run(
             address,
             max_bad,
             int(commit_mib * MEBIBYTE),
+            int(stage_mib * MEBIBYTE),
             limits=limits,
         )
-        with open_warehouse(warehouse) as opened:
-            report = build(opened, request, Progress(quiet=quiet))
+        with watched("run", plan.name, warehouse, events=events) as watch:
+            watch.started(file_inputs(files) if watch.wants_inputs else [])
+            with open_warehouse(warehouse) as opened, watch.writing(opened):
+                report = build(opened, request, Progress(quiet=quiet))
+            watch.ended(report.to_json(), report.stopped)
+    if report_file is not None:
+        from jobs.report.write import write_report  # noqa: PLC0415
+
+        write_report(warehouse, report_file)
     if json_output:
         print(orjson.dumps(report.to_json(), option=orjson.OPT_SORT_KEYS).decode())
     elif report.skipped:

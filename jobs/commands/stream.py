@@ -13,10 +13,12 @@ from jobs.commands.load_plan import load_plan
 from jobs.commands.options import (
     DEFAULT_WAREHOUSE,
     AddressOption,
+    EventsOption,
     JsonOption,
     LlmKeyOption,
     LlmModelOption,
     LlmUrlOption,
+    LogFormatOption,
     MaxCostOption,
     MaxTokensOption,
     PipelineArg,
@@ -24,6 +26,7 @@ from jobs.commands.options import (
     WorkersOption,
 )
 from jobs.errors import UsageError
+from jobs.observe.logs import use_format
 from jobs.worker_count import worker_count
 from pipelines.plan import Plan
 
@@ -70,15 +73,20 @@ def stream(
     max_tokens: MaxTokensOption = None,
     max_cost: MaxCostOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+    log_format: LogFormatOption = "text",
+    events: EventsOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Build memory from live logs; resumes where it stopped. SIGTERM drains and commits."""
+    use_format(log_format)
     plan = load_plan(pipeline, llm_url, llm_model, llm_key_env)
     _check_format(plan)
     prepare_ray_environment(address)
     # Ray, Beam, DuckDB and the models take seconds to import: after what can be wrong above.
     from jobs.batch.ray_session import ray_session  # noqa: PLC0415
     from jobs.llm_gateways import Limits, check_limits  # noqa: PLC0415
+    from jobs.observe.datasets import source_input  # noqa: PLC0415
+    from jobs.observe.watch import watched  # noqa: PLC0415
     from jobs.stream.metrics import serve_metrics  # noqa: PLC0415
     from jobs.stream.pulse import Pulse  # noqa: PLC0415
     from jobs.stream.report import StreamReport  # noqa: PLC0415
@@ -91,11 +99,14 @@ def stream(
     check_limits(plan, limits)
     count = worker_count(plan, workers)
     with ExitStack() as stack:
+        watch = stack.enter_context(watched("stream", plan.name, warehouse, events=events))
         sources = [open_live_source(uri) for uri in dict.fromkeys(source)]
+        watch.started([source_input(uri) for uri in dict.fromkeys(source)])
         for opened_source in sources:
             stack.callback(opened_source.close)
         # One thread: commits are small, and a second would cost the builders more than it gains.
         opened = stack.enter_context(open_warehouse(warehouse, threads=1))
+        stack.enter_context(watch.writing(opened))
         finish_pending_erasure(opened)
         report = StreamReport()
         metrics = serve_metrics(metrics_port) if metrics_port is not None else None
@@ -106,6 +117,7 @@ def stream(
         stack.enter_context(ray_session(address, count))
         with _stopped_by_sigterm(running):
             running.run()
+        watch.ended(report.to_json(), report.stopped)
     if json_output:
         print(orjson.dumps(report.to_json(), option=orjson.OPT_SORT_KEYS).decode())
     elif report.stopped:

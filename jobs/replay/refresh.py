@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from jobs.embedding_models import model_of_warehouse, of_model
 from jobs.replay.compressors import Compressor, Made, Task
 from jobs.replay.kv_rows import KvEpisode, kv_table, read_kv_rows
-from operators.embedding.model_id import MODEL_ID
 from operators.replay.episodes.episode import ReplayEpisode
 from operators.replay.episodes.find_episodes import COLUMNS, find_episodes
 from operators.replay.episodes.text import PROMPT_ID
@@ -37,8 +37,6 @@ from transforms.warehouse.scope import Conversation
 
 MAKING = 1
 """Raised when other caches come out of the same parts; in the ids of caches."""
-
-_ROWS = {"messages": "is_current", "facts": None, "embeddings": f"model_id = '{MODEL_ID}'"}
 
 
 @dataclass(frozen=True)
@@ -97,9 +95,11 @@ def plan_refresh(
     `rebuild`: every cache counts as missing. No weights are loaded (their hash is taken).
     Costs reading the conversation's messages, facts and vectors, and clustering them.
     """
+    vectors = of_model(model_of_warehouse(warehouse))
+    rows_of = {"messages": "is_current", "facts": None, "embeddings": vectors}
     tables = {
         name: read_table(warehouse, name, COLUMNS[name], [conversation], where=where)
-        for name, where in _ROWS.items()
+        for name, where in rows_of.items()
     }
     found = find_episodes(tables["messages"], tables["facts"], tables["embeddings"], spec.episodes)
     wish = _Wish.of(spec, compressor)

@@ -10,11 +10,11 @@ from jobs.batch.llm_actors import LlmActors
 from jobs.batch.models import embedder_counts, start_embedders
 from jobs.batch.ray_failures import build_failure, start_reason
 from jobs.batch.workers import WorkerSetup, start_workers
+from jobs.embedding_models import shared_models
 from jobs.errors import EngineError
 from jobs.llm_gateways import NO_LIMITS, Limits
 from jobs.stream.workers import Known, Piece, StreamWorker
 from jobs.worker_count import embedder_count
-from operators.embedding.model_id import MODEL_ID
 from operators.llm.errors import BudgetReachedError
 from pipelines.plan import Plan
 from transforms.diff import ChangeSet
@@ -77,7 +77,7 @@ class RayBuilders:
     ) -> None:
         journal = warehouse.path / JOURNAL_DIR
         count = embedder_count(plan, workers)
-        self._embedders = start_embedders(count, journal / MODEL_ID, _REMEMBERED)
+        self._embedders = start_embedders(shared_models(plan.steps), count, journal, _REMEMBERED)
         self._llms = LlmActors(plan, journal, limits)
         setup = WorkerSetup(
             plan, warehouse.path, known.tombstones, known.open_failures, self._llms.name

@@ -1,14 +1,16 @@
 """The only writer of a stream: memory, positions and the run's row in one transaction."""
 
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import pyarrow as pa
 
 from jobs.erasure_marks import without_erased
+from jobs.observe.logs import note, say
+from jobs.observe.spans import span
 from jobs.run_record import LIVE, RUNNING, RunRecord
 from jobs.stream.delivery import Delivery, Mark, Partition
 from jobs.stream.report import StreamReport
@@ -91,9 +93,12 @@ class StreamCommitter:
         arrivals = [p.arrived for t in tokens if (p := self._delivery.parcel(t)) is not None]
         marks = self._delivery.settle(tokens)
         changes = merged(self._changes)
-        self._say("writing")
-        snapshot = commit(self.warehouse, changes, self._bookkeeping(marks, status))
-        self._say(f"snapshot {snapshot}")
+        number = self._report.commits + 1
+        self._say("commit.writing", f"commit {number}: writing", number=number)
+        with span("commit", number=number, pieces=len(self._pieces)):
+            snapshot = commit(self.warehouse, changes, self._bookkeeping(marks, status))
+        text = f"commit {number}: snapshot {snapshot}"
+        self._say("commit.written", text, number=number, snapshot=snapshot)
         self.last = time.monotonic()
         self._report.committed(self.last - started, [self.last - moment for moment in arrivals])
         self._scheduler.committed(self._pieces)
@@ -125,9 +130,11 @@ class StreamCommitter:
         ]
         return pa.Table.from_pylist(rows, schema=TABLES["offsets"].schema)
 
-    def _say(self, what: str) -> None:
+    def _say(self, event: str, text: str, **fields: Any) -> None:
         if self._verbose:
-            print(f"commit {self._report.commits + 1}: {what}", file=sys.stderr, flush=True)
+            say(event, text, **fields)
+        else:
+            note(event, **fields)
 
 
 def committed_marks(offsets: pa.Table, sources: Sequence[str]) -> dict[Partition, Mark]:

@@ -17,7 +17,6 @@ Counters start at 0 with the process. What is not known (no message yet, no comm
 last minute) is left out. `process_*` metrics of the driver are served beside them.
 """
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from jobs.errors import UsageError
+from jobs.observe.logs import say
 from jobs.stream.report import StreamReport
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ def serve_metrics(port: int) -> Metrics:
             "give another --metrics-port, or 0 for a free one."
         ) from error
     metrics.port = server.server_port
-    print(f"memoryflow: metrics at http://{HOST}:{metrics.port}/metrics", file=sys.stderr)
+    url = f"http://{HOST}:{metrics.port}/metrics"
+    say("metrics.ready", f"memoryflow: metrics at {url}", url=url)
     return metrics
 
 

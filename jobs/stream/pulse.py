@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from jobs.observe.logs import say
 from jobs.stream.metrics import Metrics
 from jobs.stream.report import StreamReport
 
@@ -19,6 +19,10 @@ PULSE_FILE = "stream.json"
 _LOG = logging.getLogger(__name__)
 _BEAT_SECONDS = 1.0
 _LINE_SECONDS = 10.0
+_NUMBERS = (
+    *("watermark", "messages", "messages_per_second", "commits", "freshness_seconds"),
+    *("in_flight_messages", "backlog", "troubles", "open_sessions", "dead_letters"),
+)
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,12 @@ class Pulse:
     def started(self) -> None:
         """The engine is up."""
         self._ready = time.monotonic()
-        self._say("engine ready, streaming")
+        self._say("engine.ready", "engine ready, streaming")
         self._write("running")
 
     def waiting(self, why: str) -> None:
         """The stream lets another process go first."""
-        self._say(f"waiting: {why}")
+        self._say("stream.waiting", f"waiting: {why}", why=why)
         self._write("waiting")
 
     def beat(self, standing: Callable[[], Standing]) -> None:
@@ -78,7 +82,7 @@ class Pulse:
             self._metrics.update(self._report, self._standing)
         if now - self._said >= _LINE_SECONDS:
             self._said = now
-            self._say(self._line())
+            self._say("stream.pulse", self._line(), **self._numbers())
 
     def ended(self, standing: Standing) -> None:
         """The stream has ended in order."""
@@ -87,8 +91,10 @@ class Pulse:
         report = self._report
         last = 0.0 if report.last_commit is None else report.last_commit - self._ready
         self._say(
+            "stream.ended",
             f"ended: {report.messages:,} messages read, {report.commits:,} commits, "
-            f"last commit after {max(last, 0.0):.1f} s"
+            f"last commit after {max(last, 0.0):.1f} s",
+            **self._numbers(),
         )
 
     def failed(self) -> None:
@@ -142,6 +148,11 @@ class Pulse:
             "dead_letters": standing.dead_letters,
         }
 
-    def _say(self, text: str) -> None:
+    def _numbers(self) -> dict[str, Any]:
+        """What the line says, for machines."""
+        told = self._content("")
+        return {name: told[name] for name in _NUMBERS}
+
+    def _say(self, event: str, text: str, **fields: Any) -> None:
         if not self._quiet:
-            print(f"memoryflow: {text}", file=sys.stderr, flush=True)
+            say(event, f"memoryflow: {text}", **fields)

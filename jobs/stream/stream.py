@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from jobs.batch.state import load_state
 from jobs.llm_gateways import NO_LIMITS, Limits
+from jobs.observe.spans import past_span
 from jobs.run_record import DONE, STOPPED, RunRecord
 from jobs.stream.builders import Builders, RayBuilders
 from jobs.stream.committer import StreamCommitter, committed_marks
@@ -28,6 +29,7 @@ from transforms.event_time.open_runner import open_live_runner
 from transforms.event_time.runs import SessionRun
 from transforms.event_time.watermark import Watermark
 from transforms.sources.live.protocol import LiveSource
+from transforms.step_time import MILLISECONDS, SLICES
 from transforms.warehouse.connection import Warehouse
 from transforms.warehouse.read import read_table
 
@@ -141,9 +143,11 @@ class Stream:
         )
         runner = open_live_runner(self._spec.runner, self._windowing)
         try:
+            self._builders.wait_ready()
+            # Not before: on a crowded machine the actors may take all of the time after which
+            # Beam gives a silent feed up.
             runner.start()
             self._reopen_sessions(runner)
-            self._builders.wait_ready()
             self._intake.last_heard = time.monotonic()
             self._pulse.started()
             self._loop(runner)
@@ -306,6 +310,8 @@ class Stream:
     def _take_built(self, timeout: float) -> None:
         for piece, counters, changes in self._builders.finished(timeout):
             self._report.add(counters)
+            spent = counters.get(SLICES, {}).get(MILLISECONDS, 0)
+            past_span("slice", spent / 1000, conversations=len(piece.conversations))
             self._committer.add(piece, changes)
 
     def _commit_if_due(self) -> None:

@@ -67,6 +67,11 @@ class EmbedderHost:
             for text_hash, vector in self._journal.load():
                 self._remember(text_hash, vector)
 
+    @property
+    def model_id(self) -> str:
+        """Identity of the embedder."""
+        return self._embedder.model_id
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Vectors of `texts`, shape (len(texts), dimension)."""
         hashes = [content_hash("text", text) for text in texts]

@@ -55,7 +55,8 @@ class MiniLm:
         return total / max(float(np.sqrt(total @ total)), 1e-12)
 
 
-def _session(threads: int) -> onnxruntime.InferenceSession:
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """How the graph is run: in a fixed order, by so many threads within one call."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -65,6 +66,10 @@ def _session(threads: int) -> onnxruntime.InferenceSession:
     # The graph is written in fused nodes; higher levels would only bring the slow
     # SkipLayerNormalization back (see model_graph).
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    return options
+
+
+def _session(threads: int) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(
-        str(model_path()), options, providers=["CPUExecutionProvider"]
+        str(model_path()), session_options(threads), providers=["CPUExecutionProvider"]
     )

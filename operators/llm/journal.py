@@ -71,4 +71,7 @@ def _read(file: BinaryIO, size: int) -> Iterator[Answer]:
         body = file.read(length)
         if len(body) < length or zlib.crc32(body) != int.from_bytes(head[4:], "little"):
             return  # A torn write: nothing after it can be aligned.
-        yield Answer(*orjson.loads(body))
+        try:
+            yield Answer(*orjson.loads(body))
+        except (TypeError, orjson.JSONDecodeError):
+            return  # Whole, but of another program: asked again, nothing is lost.

@@ -120,7 +120,8 @@ class OpenAiLlm(_Llm, frozen=True):
 
     Attributes:
         url: base address, up to and with `/v1`.
-        api_key_env: environment variable that holds the key; the key itself is never stored.
+        api_key_env: environment variable, in capitals, that holds the key; the key itself is
+            never stored.
         structured: how the JSON schema of the answer is sent: as `response_format` of type
             `json_schema`, only asking for `json_object`, or not at all (`none`).
         max_in_flight: calls in flight at once.
@@ -130,7 +131,8 @@ class OpenAiLlm(_Llm, frozen=True):
 
     engine: Literal["openai"] = "openai"
     url: str = Field(pattern=r"^https?://", max_length=2_000)
-    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    # Capitals: else a key written here by mistake would pass, and be recorded with every run.
+    api_key_env: str | None = Field(default=None, pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=128)
     structured: Literal["json_schema", "json_object", "none"] = "json_schema"
     max_in_flight: int = Field(default=64, ge=1, le=10_000)
     timeout: Duration = timedelta(seconds=120)

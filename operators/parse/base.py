@@ -20,6 +20,8 @@ from schemas.message import MAX_TEXT_CHARS
 READ_STEP = "read"
 MAX_LINE_BYTES = 16 * 1024 * 1024
 MAX_RAW_BYTES = 64 * 1024
+MAX_ITEM_MESSAGES = 200_000
+"""Messages of one item of a document, a conversation as a rule; all its rows are held at once."""
 Fields = dict[str, object]
 
 

@@ -1,6 +1,6 @@
 """What chat-log formats have in common: parts of content, roles, times, ids."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,8 +17,14 @@ from operators.parse.base import (
     image_note,
     join_text,
 )
-from operators.parse.timestamps import TimestampError, epoch_timestamp, parse_timestamp
+from operators.parse.timestamps import (
+    TimestampError,
+    epoch_timestamp,
+    parse_timestamp,
+    shown,
+)
 from schemas.ids import content_id
+from schemas.message import MAX_ID_CHARS
 
 _KEPT_ROLES = frozenset({"user", "assistant"})
 _KNOWN_OTHER_ROLES = frozenset({"system", "developer", "tool", "function"})
@@ -45,6 +51,17 @@ def given_id(item: dict[str, object], keys: Sequence[str], turns: object) -> str
         if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
             return str(value)
     return content_id("chat", encode_json(turns))
+
+
+def refused_id(item: object, conversation_id: str) -> Refused | None:
+    """The refusal of a whole conversation whose id is too long; None where it is not.
+
+    Else each of its messages would be refused, each with a copy of the id.
+    """
+    if len(conversation_id) <= MAX_ID_CHARS:
+        return None
+    detail = f"the conversation's id is longer than {MAX_ID_CHARS} characters: shorten it"
+    return Refused(item, "id_too_long", detail)
 
 
 def given_time(item: dict[str, object]) -> datetime | None:
@@ -91,32 +108,38 @@ class ChatLog:
     Positions count every turn, so that filtering one never moves the id of another.
     """
 
+    item: object
     conversation_id: str
-    turns: Sequence[Turn]
+    turns: Iterable[Turn]
     start: datetime | None
     options: AdapterOptions
 
     def outcomes(self) -> Iterator[Outcome]:
-        """One outcome per turn."""
+        """One outcome per turn; one in all where the conversation's id cannot be used."""
+        if (refused := refused_id(self.item, self.conversation_id)) is not None:
+            yield refused
+            return
         for position, turn in enumerate(self.turns):
             yield self._outcome(turn, position)
 
     def _outcome(self, turn: Turn, position: int) -> Outcome:
         if not isinstance(turn.role, str):
-            detail = f"turn {position} of {self.conversation_id!r} has no role: say who speaks"
+            detail = f"turn {position} of {shown(self.conversation_id)} has no role: say who speaks"
             return Refused(turn.item, "missing_field", detail)
         if turn.role not in _KEPT_ROLES:
             return Skipped(f"role_{turn.role}" if turn.role in _KNOWN_OTHER_ROLES else "role_other")
         text = content_text(turn.content)
         if text is None and turn.content is not None:
-            detail = f"turn {position} of {self.conversation_id!r}: content is no text and no parts"
+            detail = (
+                f"turn {position} of {shown(self.conversation_id)}: content is no text and no parts"
+            )
             return Refused(turn.item, "wrong_type", detail)
         if not text or not text.strip():
             return Skipped("no_text")
         try:
             own_time = given_time(as_object(turn.item) or {})
         except TimestampError as error:
-            detail = f"turn {position} of {self.conversation_id!r}: {error.detail}"
+            detail = f"turn {position} of {shown(self.conversation_id)}: {error.detail}"
             return Refused(turn.item, error.reason, detail)
         time = self.options.time_of(position, self.start)
         fields: Fields = {

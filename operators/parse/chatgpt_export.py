@@ -23,7 +23,7 @@ from operators.parse.base import (
     image_note,
     join_text,
 )
-from operators.parse.chat import given_id, given_time
+from operators.parse.chat import given_id, given_time, refused_id
 from operators.parse.timestamps import TimestampError
 
 _KEPT_ROLES = ("user", "assistant")
@@ -49,14 +49,20 @@ class ChatGPTExportAdapter:
             detail = "current_node leads to no root: the tree of messages is broken"
             yield Refused(item, "bad_value", detail)
             return
+        conversation_id = given_id(conversation, ("conversation_id", "id"), path)
+        if (refused := refused_id(item, conversation_id)) is not None:
+            yield refused
+            return
         for _ in range(len(mapping) - len(path)):
             yield Skipped("other_branch")
-        yield from self._outcomes(conversation, path)
+        yield from self._outcomes(conversation, conversation_id, path)
 
     def _outcomes(
-        self, conversation: dict[str, object], path: list[dict[str, object]]
+        self,
+        conversation: dict[str, object],
+        conversation_id: str,
+        path: list[dict[str, object]],
     ) -> Iterator[Outcome]:
-        conversation_id = given_id(conversation, ("conversation_id", "id"), path)
         try:
             created = given_time({"create_time": conversation.get("create_time")})
         except TimestampError:

@@ -14,7 +14,7 @@ from typing import NoReturn
 from operators.parse.base import MAX_RAW_BYTES
 from operators.parse.record import MAX_JSON_DEPTH, deeper_than
 
-MAX_ITEM_BYTES = 256 * 1024 * 1024
+MAX_ITEM_BYTES = 128 * 1024 * 1024
 _SPACE = " \t\r\n"
 # Decoding fails at most this far before the end when only the rest is missing ("\uXXXX").
 _TAIL = 16

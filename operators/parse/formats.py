@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from operators.parse.base import (
+    MAX_ITEM_MESSAGES,
     Adapter,
     AdapterOptions,
     Fields,
@@ -117,8 +118,15 @@ def parse_items(
 def add_item(
     collector: RowCollector, number: int, item: object, adapter: Adapter, limits: ParseLimits
 ) -> None:
-    """Convert one item into `collector`; each message takes the path of a JSONL line."""
-    for outcome in adapter.convert(item):
+    """Convert one item into `collector`; each message takes the path of a JSONL line.
+
+    What an item holds beyond `MAX_ITEM_MESSAGES` is one dead letter.
+    """
+    for count, outcome in enumerate(adapter.convert(item)):
+        if count == MAX_ITEM_MESSAGES:
+            detail = f"the item has more than {count:,} messages, the rest was not read: split it"
+            collector.refuse(number, b"", "item_too_long", detail)
+            return
         if isinstance(outcome, Record):
             _add_record(collector, number, outcome.fields, limits)
         elif isinstance(outcome, Skipped):

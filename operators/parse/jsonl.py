@@ -53,6 +53,9 @@ def add_line(collector: RowCollector, number: int, raw: bytes, limits: ParseLimi
         collector.refuse(number, line, "line_too_long", line_too_long(len(line), limits))
         return
     line = line.removesuffix(b"\r")
+    if not line:
+        collector.skip("blank_line")
+        return
     if number == 1 and line.startswith(BOM):
         line = line[len(BOM) :]
     try:

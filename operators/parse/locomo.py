@@ -23,8 +23,9 @@ from operators.parse.base import (
     image_note,
     join_text,
 )
+from operators.parse.chat import refused_id
 
-_SESSION = re.compile(r"session_(\d+)", re.ASCII)
+_SESSION = re.compile(r"session_(\d{1,9})", re.ASCII)
 # Not strptime: month names must not depend on the locale of the machine.
 _TIME = re.compile(
     r"(\d{1,2}):(\d\d)\s*([ap])\.?m\.?\s+on\s+(\d{1,2})\s+([a-z]+),?\s+(\d{4})",
@@ -46,6 +47,9 @@ class LoCoMoAdapter:
         if conversation is None or not isinstance(sample_id, str):
             detail = 'no "sample_id" with a "conversation": is this a LoCoMo file? See --format'
             yield Refused(item, "missing_field", detail)
+            return
+        if (refused := refused_id(item, sample_id)) is not None:
+            yield refused
             return
         seq = 0
         for name in _session_names(conversation):

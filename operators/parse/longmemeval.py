@@ -22,6 +22,7 @@ from operators.parse.base import (
     as_array,
     as_object,
 )
+from operators.parse.chat import refused_id
 
 _TIME = re.compile(r"(\d{4})/(\d\d?)/(\d\d?)(?:\s*\([A-Za-z]+\))?\s+(\d\d?):(\d\d)", re.ASCII)
 
@@ -44,6 +45,9 @@ class LongMemEvalAdapter:
                 "is this a LongMemEval file? See --format"
             )
             yield Refused(item, "missing_field", detail)
+            return
+        if (refused := refused_id(item, question_id)) is not None:
+            yield refused
             return
         conversation_id, number = f"lme-{question_id}", 0
         for index, session in enumerate(sessions):

@@ -44,8 +44,8 @@ class OpenAIChatAdapter:
             yield Refused(item, error.reason, error.detail)
             return
         conversation_id = given_id(conversation, ("conversation_id", "id"), messages)
-        turns = [_turn(message) for message in messages]
-        yield from ChatLog(conversation_id, turns, start, self.options).outcomes()
+        turns = map(_turn, messages)
+        yield from ChatLog(item, conversation_id, turns, start, self.options).outcomes()
 
 
 def _turn(message: object) -> Turn:

@@ -59,8 +59,8 @@ class ShareGPTAdapter:
             yield Refused(item, error.reason, error.detail)
             return
         conversation_id = given_id(conversation, ("conversation_id", "id"), turns)
-        decoded = [_turn(turn) for turn in turns]
-        yield from ChatLog(conversation_id, decoded, start, self.options).outcomes()
+        decoded = map(_turn, turns)
+        yield from ChatLog(item, conversation_id, decoded, start, self.options).outcomes()
 
 
 def _turn(turn: object) -> Turn:

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -12,6 +12,8 @@ _RFC3339 = re.compile(
 )
 _ZONELESS = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?", re.ASCII)
 _SHOWN_CHARS = 40
+# Before it is rounded: a Decimal such as 1e999999999 would be written out in full.
+_MAX_EPOCH_SECONDS = 10**12
 
 
 class TimestampError(ValueError):
@@ -34,7 +36,7 @@ def parse_timestamp(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        detail = f"{_shown(text)} is not a time that exists ({error}): correct the value"
+        detail = f"{shown(text)} is not a time that exists ({error}): correct the value"
         raise TimestampError("bad_timestamp", detail) from error
 
 
@@ -45,20 +47,24 @@ def epoch_timestamp(seconds: float | str) -> str:
         TimestampError: not a number, or outside the years 1 to 9999.
     """
     try:
-        micros = round(Decimal(str(seconds)) * 1_000_000)
+        exact = Decimal(str(seconds))
+        if not abs(exact) < _MAX_EPOCH_SECONDS:
+            raise OverflowError("outside the years 1 to 9999")
+        micros = round(exact * 1_000_000)
         return (EPOCH + timedelta(microseconds=micros)).isoformat()
-    except (InvalidOperation, OverflowError, ValueError) as error:
-        detail = f"{_shown(str(seconds))} is no time in seconds since 1970: correct the value"
+    except (ArithmeticError, ValueError) as error:
+        detail = f"{shown(str(seconds))} is no time in seconds since 1970: correct the value"
         raise TimestampError("bad_timestamp", detail) from error
 
 
 def _refusal(text: str) -> TimestampError:
     if _ZONELESS.fullmatch(text) is not None:
-        detail = f"{_shown(text)} has no time zone: append Z for UTC or an offset such as +02:00"
+        detail = f"{shown(text)} has no time zone: append Z for UTC or an offset such as +02:00"
         return TimestampError("no_time_zone", detail)
-    detail = f"{_shown(text)} is not RFC 3339: write it like 2024-05-31T18:00:00Z"
+    detail = f"{shown(text)} is not RFC 3339: write it like 2024-05-31T18:00:00Z"
     return TimestampError("bad_timestamp", detail)
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """`text` in quotes, cut to what a message can hold."""
     return repr(text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "...")

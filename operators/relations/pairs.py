@@ -1,5 +1,6 @@
 """Which facts are worth comparing: few of the many pairs of a conversation."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from operators.attributes import is_functional
@@ -44,15 +45,20 @@ def by_attribute(statements: Sequence[Statement]) -> Iterable[Ranks]:
 
 def never_done(statements: Sequence[Statement]) -> Iterable[Ranks]:
     """Statements of "have never done X" with what the same person told of X, near as words."""
+    if not any(statement.never for statement in statements):
+        return
+    told: dict[tuple[str, str], list[int]] = {}  # places of deeds, by speaker and stem
+    for place, statement in enumerate(statements):
+        for stem in statement.stated if statement.deeds else ():
+            told.setdefault((statement.speaker, stem), []).append(place)
     for statement in statements:
         for clause in statement.never:
-            for other in statements:
-                if (
-                    other.deeds
-                    and other is not statement
-                    and other.speaker == statement.speaker
-                    and len(clause.stems & other.stated) >= 2
-                ):
+            shared = Counter(
+                place for stem in clause.stems for place in told.get((statement.speaker, stem), ())
+            )
+            for place, stems in shared.items():
+                other = statements[place]
+                if stems >= 2 and other is not statement:
                     yield min(statement.rank, other.rank), max(statement.rank, other.rank)
 
 

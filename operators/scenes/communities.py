@@ -1,6 +1,6 @@
 """Communities of a graph: Leiden with the constant Potts model, bounded in size."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import graspologic_native
@@ -56,18 +56,28 @@ class Clustering:
             key = home[name] if name in held else name
             start[name] = labels.setdefault(key, len(labels))
         found = _leiden(edges, self.resolution, start)
-        return sorted(part for one in found for part in self._parts(one, edges, self.resolution))
+        return sorted(self._divided(found, edges, self.resolution))
 
-    def _parts(
-        self, community: Community, edges: Sequence[Edge], resolution: float
-    ) -> list[Community]:
-        if len(community) <= self.max_members:
-            return [community]
-        members = set(map(node_name, community))
-        inner = [edge for edge in edges if edge[0] in members and edge[1] in members]
-        # It ends: above the greatest weight every node is best alone.
-        found = _leiden(inner, 2 * resolution, None)
-        return [part for one in found for part in self._parts(one, inner, 2 * resolution)]
+    def _divided(
+        self, found: Sequence[Community], edges: Sequence[Edge], resolution: float
+    ) -> Iterator[Community]:
+        """The communities, those that are too large in parts. Each edge is looked at once."""
+        large = [one for one in found if len(one) > self.max_members]
+        yield from (one for one in found if len(one) <= self.max_members)
+        for inner in _inner_edges(large, edges):
+            # It ends: above the greatest weight every node is best alone.
+            yield from self._divided(_leiden(inner, 2 * resolution, None), inner, 2 * resolution)
+
+
+def _inner_edges(communities: Sequence[Community], edges: Sequence[Edge]) -> list[list[Edge]]:
+    """The edges inside each community, in the given order."""
+    home = {node_name(node): at for at, nodes in enumerate(communities) for node in nodes}
+    inner: list[list[Edge]] = [[] for _ in communities]
+    for edge in edges if communities else ():
+        at = home.get(edge[0])
+        if at is not None and at == home.get(edge[1]):
+            inner[at].append(edge)
+    return inner
 
 
 def node_name(node: int) -> str:

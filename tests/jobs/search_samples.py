@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from operators.embedding.minilm import MiniLm
+from operators.embedding.model_id import MODEL_ID
+from operators.embedding.models import embedding_model
 from operators.vectors import text_hash
 from tests.operators.samples import fact, message, table
 from transforms.warehouse.commit import ChangeSet, commit
@@ -16,11 +17,14 @@ TALK = {
 }
 
 
-def search_warehouse(path: Path) -> Path:
-    """Messages, facts and vectors of TALK, committed to a new warehouse."""
-    model = MiniLm()
+def search_warehouse(path: Path, *models: str) -> Path:
+    """Messages, facts and vectors of TALK, committed to a new warehouse.
+
+    `models`: of each conversation in turn; the last one named also of those that follow.
+    """
     rows: dict[str, list[dict[str, Any]]] = {"messages": [], "facts": [], "embeddings": []}
-    for conversation, texts in TALK.items():
+    for number, (conversation, texts) in enumerate(TALK.items()):
+        model = embedding_model((models or (MODEL_ID,))[: number + 1][-1]).open()
         for n, text in enumerate(texts):
             scope = {"conversation_id": conversation, "session_id": f"{conversation}/s"}
             rows["messages"].append(message(f"{conversation}/{n}", n, text=text, **scope))
@@ -30,7 +34,7 @@ def search_warehouse(path: Path) -> Path:
                     "tenant": "default",
                     "conversation_id": conversation,
                     "text_hash": text_hash(text),
-                    "model_id": MiniLm.model_id,
+                    "model_id": model.model_id,
                     "vector": model.embed([text])[0],
                 }
             )

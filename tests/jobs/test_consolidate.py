@@ -10,7 +10,7 @@ import pytest
 
 from jobs.batch import build as batch_build
 from jobs.consolidate import ConsolidationReport, consolidate
-from jobs.rebuild import last_plan
+from jobs.last_plan import last_plan
 from operators.parse.jsonl import parse_jsonl
 from pipelines.deferral import consolidation_start
 from pipelines.plan import plan, plan_spec

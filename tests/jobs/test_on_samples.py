@@ -9,8 +9,8 @@ import pytest
 
 from jobs.errors import UsageError
 from jobs.evaluate import evaluate
+from jobs.last_plan import last_plan
 from jobs.local_models import LocalModels
-from jobs.rebuild import last_plan
 from jobs.search import SearchSession
 from jobs.tree import TreeQuery, render_tree, tree_json
 from pipelines.plan import plan, plan_record, plan_spec

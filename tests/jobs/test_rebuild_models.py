@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from jobs.rebuild_models import RebuildModels
-from operators.embedding.host import EmbedderHost
 from operators.llm.call import Answer, Request
 from operators.llm.spec import OpenAiLlm
 from tests.servers.llm_simulator import RunningSimulator, running_simulator
@@ -26,8 +25,7 @@ def request(text: str) -> Request:
 
 
 def models(journal: Path, *answers: Answer) -> RebuildModels:
-    host: EmbedderHost = None  # type: ignore[assignment]  # Nothing is embedded here.
-    return RebuildModels(host, answers, journal)
+    return RebuildModels([], answers, journal)  # Nothing is embedded here.
 
 
 def test_a_second_try_pays_for_nothing_again(endpoint: RunningSimulator, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from operators.embedding.model_id import MODEL_ID
+from operators.embedding.model_id import MODEL_ID, STATIC_MODEL_ID
 from operators.minilm_embed import MiniLmEmbed
+from operators.static_embed import StaticEmbed
 from operators.vectors import exact_dots, matrix, text_hash
 from tests.operators.samples import HashModels, fact, table, word_vector
 
@@ -69,8 +70,20 @@ def test_a_model_that_loses_a_text_is_an_error():
 
 def test_the_model_is_part_of_the_fingerprint(monkeypatch):
     before = MiniLmEmbed().fingerprint()
-    monkeypatch.setattr("operators.minilm_embed.MODEL_ID", "other@1")
+    monkeypatch.setattr(MiniLmEmbed, "MODEL_ID", "other@1")
     assert MiniLmEmbed().fingerprint() != before
+
+
+def test_another_operator_is_another_model_with_the_same_rows_otherwise():
+    first = run(FACTS, HashModels()).tables
+    models = HashModels()
+    made = StaticEmbed().run({"facts": table("facts", FACTS), **first}, models).tables
+    assert len(models.sent) == 2  # The vectors of the other model are of no use.
+    assert set(made["embeddings"]["model_id"].to_pylist()) == {STATIC_MODEL_ID}
+    assert set(made["artifacts"]["model_id"].to_pylist()) == {STATIC_MODEL_ID}
+    assert set(made["artifacts"]["step"].to_pylist()) == {"static_minilm"}
+    same = [name for name in first["embeddings"].column_names if name != "model_id"]
+    assert made["embeddings"].select(same).equals(first["embeddings"].select(same))
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 7, 16, 384])

@@ -271,8 +271,8 @@ def test_unusable_files(tmp_path: Path) -> None:
     latin.write_bytes(b"a: 1\nb: caf\xe9\n")
     assert _load_error(latin) == f"{latin}:2:7: is not valid UTF-8. Save it as UTF-8."
     large = tmp_path / "large.yaml"
-    large.write_bytes(b"#" * (1024 * 1024 + 1))
-    assert _load_error(large) == f"{large}: is larger than 1048576 bytes"
+    large.write_bytes(b"#" * (256 * 1024 + 1))
+    assert _load_error(large) == f"{large}: is larger than 262144 bytes"
     assert _load_error(tmp_path) == f"{tmp_path}: is a folder, not a YAML file"
     assert _load_error(str(tmp_path / "none.yaml")).endswith("none.yaml: no such file")
     assert "cannot be read" in _load_error("a\0.yaml")

@@ -3,7 +3,7 @@
 import hashlib
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,12 +18,17 @@ STDIN = "-"
 CHUNK_BYTES = 1024 * 1024
 # A zstd block of a few bytes can stand for 128 KiB: small bites bound what one bite becomes.
 _ZSTD_BITE = 2048
+# What follows the end of a member is copied with each: small bites keep that linear.
+_GZIP_BITE = 16 * 1024
+# Logs shrink to a tenth or a fiftieth; zeros to a thousandth in gzip, and to far less in zstd.
+MAX_RATIO = 200
+_RATIO_COUNTS_FROM = 32 * 1024 * 1024
 _GZIP_MAGIC, _ZSTD_MAGIC, _ZIP_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
 _GZIP_WINDOW = 31  # zlib's code for: gzip header, 32 KiB window
 
 
 class CorruptArchiveError(ValueError):
-    """Compressed input that is damaged or cut off; what came before it is good."""
+    """Compressed input that is damaged, cut off or a bomb; what came before it is good."""
 
 
 def open_chunks(path: str) -> Iterator[bytes]:
@@ -31,7 +36,8 @@ def open_chunks(path: str) -> Iterator[bytes]:
 
     Raises:
         InputError: the file cannot be read, or is a zip archive.
-        CorruptArchiveError: at the point where the compressed data breaks.
+        CorruptArchiveError: at the point where the compressed data breaks, or where it has
+            become more than `MAX_RATIO` times its size (and 32 MiB).
     """
     try:
         if path == STDIN:
@@ -47,9 +53,9 @@ def _plain_chunks(stream: BinaryIO, path: str) -> Iterator[bytes]:
     head = stream.read(CHUNK_BYTES)
     raw = _raw_chunks(head, stream)
     if head.startswith(_GZIP_MAGIC) or path.endswith(".gz"):
-        yield from _gathered(_gunzip(raw))
+        yield from _unpacked(raw, _gunzip)
     elif head.startswith(_ZSTD_MAGIC) or path.endswith(".zst"):
-        yield from _gathered(_unzstd(raw))
+        yield from _unpacked(raw, _unzstd)
     elif head.startswith(_ZIP_MAGIC):
         raise InputError.zip_archive(path)
     else:
@@ -60,6 +66,28 @@ def _raw_chunks(head: bytes, stream: BinaryIO) -> Iterator[bytes]:
     while head:
         yield head
         head = stream.read(CHUNK_BYTES)
+
+
+def _unpacked(
+    raw: Iterable[bytes], unpack: Callable[[Iterable[bytes]], Iterator[bytes]]
+) -> Iterator[bytes]:
+    """What `raw` unpacks to, as long as it is not a bomb."""
+    packed = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal packed
+        for chunk in raw:
+            packed += len(chunk)
+            yield chunk
+
+    unpacked = 0
+    for chunk in _gathered(unpack(counted())):
+        unpacked += len(chunk)
+        yield chunk
+        if unpacked > max(_RATIO_COUNTS_FROM, MAX_RATIO * packed):
+            raise CorruptArchiveError(
+                f"{packed:,} bytes became more than {unpacked:,}: that is no log but a bomb"
+            )
 
 
 def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -81,8 +109,8 @@ def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 def _gunzip(raw: Iterable[bytes]) -> Iterator[bytes]:
     decoder, complete, seen = zlib.decompressobj(_GZIP_WINDOW), False, False
-    for chunk in raw:
-        data = chunk
+    for bite in _bites(raw, _GZIP_BITE):
+        data = bite
         while data:
             if complete:
                 # Members may follow each other; zero bytes pad archives on tape.
@@ -104,20 +132,25 @@ def _gunzip(raw: Iterable[bytes]) -> Iterator[bytes]:
 
 def _unzstd(raw: Iterable[bytes]) -> Iterator[bytes]:
     decoder, complete = zstandard.ZstdDecompressor().decompressobj(), False
-    for chunk in raw:
-        for start in range(0, len(chunk), _ZSTD_BITE):
-            data = chunk[start : start + _ZSTD_BITE]
-            while data:
-                if complete:
-                    decoder, complete = zstandard.ZstdDecompressor().decompressobj(), False
-                try:
-                    yield decoder.decompress(data)
-                except zstandard.ZstdError as error:
-                    raise CorruptArchiveError(f"zstd: {error}") from error
-                complete = decoder.eof
-                data = decoder.unused_data if complete else b""
+    for bite in _bites(raw, _ZSTD_BITE):
+        data = bite
+        while data:
+            if complete:
+                decoder, complete = zstandard.ZstdDecompressor().decompressobj(), False
+            try:
+                yield decoder.decompress(data)
+            except zstandard.ZstdError as error:
+                raise CorruptArchiveError(f"zstd: {error}") from error
+            complete = decoder.eof
+            data = decoder.unused_data if complete else b""
     if not complete:
         raise CorruptArchiveError("zstd: the file ends early")
+
+
+def _bites(raw: Iterable[bytes], size: int) -> Iterator[bytes]:
+    for chunk in raw:
+        for start in range(0, len(chunk), size):
+            yield chunk[start : start + size]
 
 
 @dataclass(frozen=True)

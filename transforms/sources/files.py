@@ -44,6 +44,9 @@ from transforms.sources.bytestreams import (
 from transforms.sources.errors import InputError
 
 BLOCK_BYTES = 4 * 1024 * 1024
+_MAX_COMPANION_BYTES = 64 * 1024 * 1024
+# What a line takes beside its bytes, about, once it is a row: many short ones fill a block, too.
+_ROW_BYTES = 64
 _LINE_SUFFIXES = (".jsonl", ".ndjson")
 _COMPRESSED = (".gz", ".zst")
 
@@ -173,10 +176,24 @@ def _context(file: InputFile, format_: Format) -> FileContext:
     for name in format_.companions if file.path != STDIN else ():
         path = folder / name
         if path.is_file():
-            companions[name] = b"".join(open_chunks(str(path)))
+            companions[name] = _whole(path)
     # Absolute, so that the folder of a file named from within it is still known.
     path = file.path if file.path == STDIN else Path(file.path).absolute().as_posix()
     return FileContext(path, companions)
+
+
+def _whole(path: Path) -> bytes:
+    """A companion, which is held in memory."""
+    data = bytearray()
+    try:
+        for chunk in open_chunks(str(path)):
+            data += chunk
+            if len(data) > _MAX_COMPANION_BYTES:
+                why = f"it is larger than {_MAX_COMPANION_BYTES} bytes"
+                raise InputError.item_too_large(str(path), why)
+    except CorruptArchiveError as error:
+        raise InputError("input cannot be read", str(path), f"{error}: fetch it again.") from error
+    return bytes(data)
 
 
 class _Blocks:
@@ -219,7 +236,7 @@ def _line_blocks(
                 add_line(blocks.current, number, raw, limits)
             else:
                 _add_item_line(blocks.current, number, raw, adapter, limits)
-            yield from blocks.grown(len(raw))
+            yield from blocks.grown(len(raw) + _ROW_BYTES)
     yield from blocks.rest()
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
@@ -13,6 +14,8 @@ from transforms.warehouse.errors import WarehouseError
 
 FORMAT_VERSION = 1
 MARKER_FILE = "memoryflow.json"
+# Of a marker that says nothing of them.
+_DEFAULT_KINDS = {"catalog": "sqlite", "data": "local"}
 # Small row groups, so that one conversation's rows are read without their neighbours'.
 _ROW_GROUP_ROWS = {"embeddings": 4096}
 _DEFAULT_ROW_GROUP_ROWS = 16384
@@ -55,9 +58,12 @@ def table_statements(table: Table) -> list[str]:
     return [f"CREATE TABLE {name} ({columns})", comment, *comments]
 
 
-def ensure_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+def ensure_tables(
+    connection: duckdb.DuckDBPyConnection, folder: Path, kinds: Mapping[str, str]
+) -> None:
     """Create what is missing, in one transaction, then write the marker.
 
+    `kinds`: what the marker says of catalog and data, where they are not in the folder.
     WarehouseError where a table exists with other columns than the registry's.
     """
     existing = _existing_columns(connection)
@@ -79,13 +85,17 @@ def ensure_tables(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
         connection.execute("ROLLBACK")
         raise
     _set_row_groups(connection)
-    _write_marker(folder)
+    _write_marker(folder, kinds)
 
 
-def check_marker(folder: Path) -> None:
-    """WarehouseError if the folder was written by a newer memoryflow, or the marker is broken."""
+def check_marker(folder: Path, kinds: Mapping[str, str]) -> None:
+    """WarehouseError: written by a newer memoryflow, a broken marker, other `kinds` than now.
+
+    The last is a warehouse.yaml that came, went or changed after the first run.
+    """
+    marker = _read_marker(folder)
     try:
-        version = int(str(_read_marker(folder)["format"]))
+        version = int(str(marker["format"]))
     except (KeyError, TypeError, ValueError) as error:
         raise WarehouseError(
             f"{MARKER_FILE} is damaged", folder, "Restore it, or build the warehouse again."
@@ -96,6 +106,16 @@ def check_marker(folder: Path) -> None:
             folder,
             "Update memoryflow.",
         )
+    for part, default in _DEFAULT_KINDS.items():
+        recorded, now = marker.get(part, default), kinds.get(part, default)
+        if recorded != now:
+            raise WarehouseError(
+                f"this warehouse was built with its {part} in {recorded}, but is now asked for "
+                f"with its {part} in {now}",
+                folder,
+                "Restore warehouse.yaml as it was, or build into a new folder; the log is all "
+                "it takes.",
+            )
 
 
 def _existing_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[str, str]]]:
@@ -152,10 +172,10 @@ def _read_marker(folder: Path) -> dict[str, object]:
     return data if isinstance(data, dict) else {}
 
 
-def _write_marker(folder: Path) -> None:
+def _write_marker(folder: Path, kinds: Mapping[str, str]) -> None:
     """Atomically, and last: a folder with a marker is a finished warehouse."""
     temporary = folder / f"{MARKER_FILE}.tmp"
-    marker = {"format": FORMAT_VERSION, "views": _views_digest()}
+    marker = {"format": FORMAT_VERSION, "views": _views_digest(), **kinds}
     temporary.write_text(json.dumps(marker) + "\n", "utf-8")
     temporary.replace(folder / MARKER_FILE)
 

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 import numpy as np
@@ -20,6 +20,21 @@ _INSERTS = "__changes_inserts"
 
 
 @dataclass(frozen=True)
+class StagedFile:
+    """Rows to add that a worker has written as Parquet already; in no snapshot yet.
+
+    Attributes:
+        path: as DuckDB opens it; below the data of the warehouse, in the folder of the table.
+        rows: how many.
+        nbytes: what they took in memory.
+    """
+
+    path: str
+    rows: int
+    nbytes: int
+
+
+@dataclass(frozen=True)
 class ChangeSet:
     """What one commit changes in one table; deletes come before inserts.
 
@@ -28,17 +43,26 @@ class ChangeSet:
     where the table has them: files without these conversations are then not read.
     `inserts`: rows to add, all columns of the registry, in any order.
     `keep_first`: leave out inserts whose key is there already.
+    `staged`: further rows to add, in files which the commit only has to register; never with
+    `keep_first`, since nobody looks into them any more. See `staging`.
     """
 
     table: str
     deletes: pa.Table | None = None
     inserts: pa.Table | None = None
     keep_first: bool = False
+    staged: tuple[StagedFile, ...] = ()
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not _rows(self.deletes) and not _rows(self.inserts)
+        return not _rows(self.deletes) and not _rows(self.inserts) and not self.staged
+
+    @property
+    def nbytes(self) -> int:
+        """What the rows to add take in memory, or took where they are in files."""
+        inserts = self.inserts.nbytes if self.inserts is not None else 0
+        return inserts + sum(file.nbytes for file in self.staged)
 
 
 def upsert(table: str, rows: pa.Table) -> ChangeSet:
@@ -74,6 +98,7 @@ def commit(
                 _delete(connection, change)
             for change in prepared:
                 _insert(connection, change)
+                _register(connection, change)
             connection.execute("COMMIT")
         except BaseException:
             _rollback(connection)
@@ -85,13 +110,25 @@ def commit(
 
 
 def _prepare(change: ChangeSet) -> ChangeSet:
+    if change.staged and change.keep_first:
+        raise ValueError(f"table {change.table!r}: staged rows cannot be looked up one by one")
+    inserts = None if change.inserts is None else prepared_rows(change)
+    return replace(change, inserts=inserts)
+
+
+def prepared_rows(change: ChangeSet) -> pa.Table:
+    """The rows to add as they are written: columns of the registry, sorted by conversation.
+
+    Raises:
+        ValueError: see `conform`.
+    """
     table = TABLES[change.table]
-    inserts = conform(table, change.inserts) if change.inserts is not None else None
-    if inserts is not None and change.keep_first:
-        inserts = _first_per_key(inserts, table.key)
-    if inserts is not None and table.per_conversation:
-        inserts = _sorted_by_scope(inserts)
-    return ChangeSet(table.name, change.deletes, inserts, change.keep_first)
+    if change.inserts is None:
+        return table.empty()
+    rows = conform(table, change.inserts)
+    if change.keep_first:
+        rows = _first_per_key(rows, table.key)
+    return _sorted_by_scope(rows) if table.per_conversation else rows
 
 
 def conform(table: Table, rows: pa.Table) -> pa.Table:
@@ -158,6 +195,19 @@ def _insert(connection: duckdb.DuckDBPyConnection, change: ChangeSet) -> None:
         connection.execute(f"INSERT INTO {quoted(table.name)} {source}")
     finally:
         connection.unregister(_INSERTS)
+
+
+def _register(connection: duckdb.DuckDBPyConnection, change: ChangeSet) -> None:
+    """Make staged files part of the table; it reads their footers only.
+
+    DuckLake owns them from then on. A transaction that is rolled back leaves them where they
+    are, so that it can be tried again.
+    """
+    if change.staged:
+        connection.execute(
+            f"CALL ducklake_add_data_files('{LAKE}', ?, ?)",
+            [change.table, [file.path for file in change.staged]],
+        )
 
 
 def _rollback(connection: duckdb.DuckDBPyConnection) -> None:

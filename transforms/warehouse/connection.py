@@ -3,6 +3,8 @@
 A warehouse is a folder:
     catalog.sqlite   DuckLake catalog, in WAL mode so that readers never block the committer
     data/            Parquet
+    warehouse.yaml   if a person put it there: catalog in PostgreSQL, Parquet in S3: see location
+    warehouse.id     then: marks what is outside as this folder's
     kv/              tensor files of kv_episodes, where history is replayed: see kv_files
     memoryflow.json  marker, written last when the warehouse is made: format version
     write.lock       held by the process that has it open for writing
@@ -24,29 +26,30 @@ import duckdb
 import pyarrow as pa
 
 from transforms.warehouse import catalog
+from transforms.warehouse.catalog_sqlite import CATALOG_FILES
+from transforms.warehouse.data_local import DATA_DIR
 from transforms.warehouse.errors import WarehouseError
+from transforms.warehouse.identity import IDENTITY_FILE, LOCATION_FILE
 from transforms.warehouse.lock import LOCK_FILE, QUEUE_FILE, WriteLock
+from transforms.warehouse.remote_failures import remote_failures
 from transforms.warehouse.retry import with_retry
+from transforms.warehouse.stores import Stores, stores_of
 
-CATALOG_FILE = "catalog.sqlite"
-DATA_DIR = "data"
 JOURNAL_DIR = "journal"
 SPILL_DIR = "tmp"
 LAKE = "lake"
 METADATA = f"__ducklake_metadata_{LAKE}"
-_BUSY_TIMEOUT_MS = 10_000
 _EXTENSIONS = ("sqlite_scanner", "ducklake")
 # What a half-made warehouse (killed while it was created) may hold.
 _OWN_FILES = {
-    CATALOG_FILE,
-    f"{CATALOG_FILE}-wal",
-    f"{CATALOG_FILE}-shm",
-    f"{CATALOG_FILE}-journal",
+    *CATALOG_FILES,
     DATA_DIR,
     JOURNAL_DIR,
     SPILL_DIR,
     LOCK_FILE,
     QUEUE_FILE,
+    LOCATION_FILE,
+    IDENTITY_FILE,
     f"{catalog.MARKER_FILE}.tmp",
 }
 
@@ -60,19 +63,20 @@ class Warehouse:
 
     def __init__(
         self,
-        path: Path,
+        stores: Stores,
         *,
         read_only: bool,
         threads: int | None,
         memory_limit: str | None,
         lock: WriteLock | None,
     ) -> None:
-        self.path = path
+        self.path = stores.folder
+        self.stores = stores
         self.read_only = read_only
         self._threads = threads
         self._memory_limit = memory_limit
         self._lock = lock
-        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._spill: tempfile.TemporaryDirectory[str] | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
         self.reconnect()
 
@@ -85,32 +89,38 @@ class Warehouse:
 
     @property
     def data_path(self) -> Path:
-        """Folder of the Parquet files."""
-        return self.path / DATA_DIR
+        """Folder of the Parquet files; WarehouseError where they are in an object store."""
+        return self.stores.data.folder
 
     @property
-    def catalog_path(self) -> Path:
-        """The SQLite catalog."""
-        return self.path / CATALOG_FILE
+    def data_uri(self) -> str:
+        """Where the Parquet files are, as DuckDB takes it: a folder, or s3://BUCKET/..."""
+        return self.stores.data.uri
 
     def query(self, sql: str, parameters: Sequence[object] | None = None) -> pa.Table:
         """Result of `sql` as Arrow, retried while the catalog is busy."""
-        return with_retry(lambda: self.connection.execute(sql, parameters or None).to_arrow_table())
+        with remote_failures(self.stores):
+            return with_retry(
+                lambda: self.connection.execute(sql, parameters or None).to_arrow_table()
+            )
 
     def rows(self, sql: str, parameters: Sequence[object] | None = None) -> list[tuple[Any, ...]]:
         """Result of `sql` as tuples, retried while the catalog is busy."""
-        return with_retry(lambda: self.connection.execute(sql, parameters or None).fetchall())
+        with remote_failures(self.stores):
+            return with_retry(lambda: self.connection.execute(sql, parameters or None).fetchall())
 
     def current_snapshot(self) -> int:
         """Id of the latest snapshot."""
         return int(self.rows(f"SELECT id FROM ducklake_current_snapshot('{LAKE}')")[0][0])
 
     def require_writable(self) -> None:
-        """WarehouseError unless it was opened for writing."""
+        """WarehouseError unless it was opened for writing, and the lock still is ours."""
         if self.read_only:
             raise WarehouseError(
                 "the warehouse is open read-only", self.path, "Open it without read_only=True."
             )
+        if self._lock is not None and self._connection is not None:
+            self._lock.require_held()
 
     def disconnect(self) -> None:
         """Close the DuckDB connection (and with it the catalog file) but keep the write lock."""
@@ -126,8 +136,8 @@ class Warehouse:
         except duckdb.Error as error:
             raise WarehouseError(
                 f"the catalog cannot be opened: {str(error).splitlines()[0]}",
-                self.catalog_path,
-                "Restore the file, or build the warehouse again from the log.",
+                self.stores.catalog.where,
+                self.stores.catalog.lost,
             ) from error
 
     def wanted(self) -> bool:
@@ -153,10 +163,10 @@ class Warehouse:
         self.disconnect()
         self._lock.hand_over(max_wait, timeout, waiting)
         try:
-            catalog.check_marker(self.path)
+            catalog.check_marker(self.path, self.stores.kinds)
             shutil.rmtree(self.path / SPILL_DIR, ignore_errors=True)
             self.reconnect()
-            catalog.ensure_tables(self.connection, self.path)
+            catalog.ensure_tables(self.connection, self.path, self.stores.kinds)
         except BaseException:
             self.close()
             raise
@@ -166,9 +176,10 @@ class Warehouse:
         self.disconnect()
         if self._lock is not None:
             self._lock.release()
-        if self._copy is not None:
-            self._copy.cleanup()
-            self._copy = None
+        self.stores.catalog.close()
+        if self._spill is not None:
+            self._spill.cleanup()
+            self._spill = None
 
     def __enter__(self) -> Self:
         return self
@@ -182,20 +193,22 @@ class Warehouse:
         self.close()
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
-        connection = new_connection(self._threads, self._memory_limit)
+        connection = data_connection(self.stores, self._threads, self._memory_limit)
         try:
             connection.execute(f"SET temp_directory = {_quote(self._spill_path())}")
+            source, options = self.stores.catalog.source(self.read_only)
             # OVERRIDE: the catalog records an absolute path; a warehouse may be moved.
             # Inlining is off, so that no memory text is ever in the catalog's own tables.
-            options = [
-                f"DATA_PATH {_quote(f'{self.data_path}/')}",
+            options += [
+                f"DATA_PATH {_quote(f'{self.data_uri}/')}",
                 "OVERRIDE_DATA_PATH true",
                 "DATA_INLINING_ROW_LIMIT 0",
-                f"META_BUSY_TIMEOUT {_BUSY_TIMEOUT_MS}",
-                "READ_ONLY" if self.read_only else "META_JOURNAL_MODE 'WAL'",
             ]
-            source = _quote(f"ducklake:sqlite:{self._attachable_catalog()}")
-            connection.execute(f"ATTACH {source} AS {LAKE} ({', '.join(options)})")
+            if self.read_only:
+                options.append("READ_ONLY")
+            connection.execute(
+                f"ATTACH {_quote(f'ducklake:{source}')} AS {LAKE} ({', '.join(options)})"
+            )
             connection.execute(f"USE {LAKE}")
         except BaseException:
             connection.close()
@@ -206,22 +219,9 @@ class Warehouse:
         """Spilled rows are memory text: a writer's stay in the warehouse, where erasure looks."""
         if not self.read_only:
             return str(self.path / SPILL_DIR)
-        return str(Path(tempfile.gettempdir()) / f"memoryflow-spill-{os.getpid()}")
-
-    def _attachable_catalog(self) -> Path:
-        """The catalog, or a private copy where the folder is not writable.
-
-        SQLite needs to write next to a WAL database even to read it.
-        """
-        if not self.read_only or os.access(self.path, os.W_OK):
-            return self.catalog_path
-        if self._copy is None:
-            self._copy = tempfile.TemporaryDirectory(prefix="memoryflow-")
-            for suffix in ("", "-wal"):
-                source = self.path / f"{CATALOG_FILE}{suffix}"
-                if source.exists():
-                    shutil.copyfile(source, Path(self._copy.name) / source.name)
-        return Path(self._copy.name) / CATALOG_FILE
+        # Its name cannot be guessed, and only this user may look into it.
+        self._spill = self._spill or tempfile.TemporaryDirectory(prefix="memoryflow-spill-")
+        return self._spill.name
 
 
 def open_warehouse(
@@ -236,37 +236,62 @@ def open_warehouse(
 
     `threads` and `memory_limit` (e.g. '4GB') go to DuckDB. A writer waits `lock_timeout`
     seconds for another writer. Raises WarehouseError: missing folder or warehouse
-    (read-only), a folder with other things in it, an unwritable folder, another format.
+    (read-only), a folder with other things in it, an unwritable folder, another format, a wrong
+    warehouse.yaml, a server that cannot be reached or refuses.
     """
     folder = Path(path).expanduser().resolve()
+    stores = stores_of(folder)
     if read_only:
-        _check_readable(folder)
+        _check_readable(stores)
         return Warehouse(
-            folder, read_only=True, threads=threads, memory_limit=memory_limit, lock=None
+            stores, read_only=True, threads=threads, memory_limit=memory_limit, lock=None
         )
-    _prepare_folder(folder)
-    lock = WriteLock(folder)
+    _prepare_folder(stores)
+    lock = stores.catalog.lock()
     lock.acquire(lock_timeout)
     shutil.rmtree(folder / SPILL_DIR, ignore_errors=True)
     try:
+        stores.claim()
         warehouse = Warehouse(
-            folder, read_only=False, threads=threads, memory_limit=memory_limit, lock=lock
+            stores, read_only=False, threads=threads, memory_limit=memory_limit, lock=lock
         )
     except BaseException:
         lock.release()
         raise
     try:
-        catalog.ensure_tables(warehouse.connection, folder)
+        catalog.ensure_tables(warehouse.connection, folder, stores.kinds)
     except BaseException:
         warehouse.close()
         raise
     return warehouse
 
 
-def new_connection(
-    threads: int | None = None, memory_limit: str | None = None
+def data_connection(
+    where: Stores | Path, threads: int | None = None, memory_limit: str | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB with the extensions loaded and nothing fetched or written to HOME."""
+    """An in-memory DuckDB that may read and write Parquet where the warehouse at `where` keeps it.
+
+    Without the catalog: for a worker that writes files below `Warehouse.data_uri`.
+    WarehouseError: an extension or the environment variable of a secret is missing.
+    """
+    stores = where if isinstance(where, Stores) else stores_of(where)
+    extensions = (*stores.catalog.extensions, *stores.data.extensions)
+    connection = new_connection(threads, memory_limit, extensions)
+    try:
+        stores.data.admit(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def new_connection(
+    threads: int | None = None, memory_limit: str | None = None, extensions: Sequence[str] = ()
+) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB with the extensions loaded and nothing fetched or written to HOME.
+
+    `extensions`: those to load besides the ones of every warehouse.
+    """
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
@@ -281,7 +306,7 @@ def new_connection(
     try:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")
-        for name in _EXTENSIONS:
+        for name in (*_EXTENSIONS, *extensions):
             _load_extension(connection, name)
     except BaseException:
         connection.close()
@@ -308,7 +333,8 @@ def _load_extension(connection: duckdb.DuckDBPyConnection, name: str) -> None:
         ) from error
 
 
-def _check_readable(folder: Path) -> None:
+def _check_readable(stores: Stores) -> None:
+    folder = stores.folder
     if not folder.is_dir():
         raise WarehouseError("no such warehouse", folder, "Check the path, or build it first.")
     if not (folder / catalog.MARKER_FILE).exists():
@@ -317,10 +343,12 @@ def _check_readable(folder: Path) -> None:
             folder,
             "Check the path, or build it with `memoryflow run`.",
         )
-    catalog.check_marker(folder)
+    catalog.check_marker(folder, stores.kinds)
+    stores.check()
 
 
-def _prepare_folder(folder: Path) -> None:
+def _prepare_folder(stores: Stores) -> None:
+    folder = stores.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -328,7 +356,7 @@ def _prepare_folder(folder: Path) -> None:
             f"the folder cannot be made: {error.strerror}", folder, "Choose another path."
         ) from error
     if (folder / catalog.MARKER_FILE).exists():
-        catalog.check_marker(folder)
+        catalog.check_marker(folder, stores.kinds)
     else:
         foreign = sorted({entry.name for entry in folder.iterdir()} - _OWN_FILES)
         if foreign:
@@ -341,7 +369,8 @@ def _prepare_folder(folder: Path) -> None:
         raise WarehouseError(
             "the folder is not writable", folder, "Change its permissions, or open it read-only."
         )
-    (folder / DATA_DIR).mkdir(exist_ok=True)
+    if "data" not in stores.kinds:
+        (folder / DATA_DIR).mkdir(exist_ok=True)
 
 
 def _quote(text: str) -> str:

@@ -1,14 +1,17 @@
 """Physical erasure: after it, deleted rows are in no snapshot, file, statistic or free page.
 
 DELETE in DuckLake hides rows; their text stays in the Parquet files, in older snapshots, in
-the minimum and maximum of each column that the catalog keeps, and in the free pages and the
-write-ahead log of the SQLite catalog. Every step here may be repeated, so that an erasure
-that was killed is completed by the next one; `erasure.pending` says that one is due.
+the minimum and maximum of each column that the catalog keeps, and in the free pages of the
+catalog's database; how these are rewritten is the business of `CatalogStore.scrub`, what a
+bucket keeps of deleted objects that of `DataStore.scrub`. Every step here may be repeated, so
+that an erasure that was killed is completed by the next one; `erasure.pending` says that one is
+due.
 """
 
 import shutil
-import sqlite3
 from datetime import timedelta
+
+import pyarrow as pa
 
 from transforms.warehouse.connection import JOURNAL_DIR, LAKE, METADATA, SPILL_DIR, Warehouse
 from transforms.warehouse.errors import WarehouseError
@@ -20,6 +23,10 @@ PENDING_FILE = "erasure.pending"
 # Copies of memory text outside the tables; all can be made again from the tables.
 _DERIVED_DIRS = (JOURNAL_DIR, SPILL_DIR, "cache", "index")
 _CHECKPOINT_WAIT_MS = 30_000
+_CHANGED = "__changed_statistics"
+_STATISTICS = pa.schema(
+    {"table_id": pa.int64(), "column_id": pa.int64(), "low": pa.string(), "high": pa.string()}
+)
 
 
 def announce_erasure(warehouse: Warehouse) -> None:
@@ -49,6 +56,7 @@ def erase_physically(warehouse: Warehouse) -> None:
     _remove_dead_catalog_rows(warehouse)
     _recompute_table_statistics(warehouse)
     remove_unneeded_files(warehouse)
+    warehouse.stores.data.scrub()
     _check_nothing_left(warehouse)
     _scrub_catalog(warehouse)
     _remove_derived_files(warehouse)
@@ -72,30 +80,50 @@ def _recompute_table_statistics(warehouse: Warehouse) -> None:
     DuckLake only ever widens them on insert and delete. They must not become null either:
     the next insert would take its own values for the whole table's.
     """
-    columns = warehouse.rows(
-        f"SELECT table_id, column_id, any_value(column_type) FROM {METADATA}.ducklake_column "
-        "WHERE end_snapshot IS NULL GROUP BY ALL"
+    types = warehouse.rows(
+        f"SELECT DISTINCT column_type FROM {METADATA}.ducklake_column WHERE end_snapshot IS NULL"
     )
-    for table_id, column_id, column_type in columns:
-        type_ = _castable(column_type)
+    changed: list[dict[str, object]] = []
+    for (name,) in sorted(types):
+        type_ = _castable(name)
         if type_ is None:
             continue
-        file_stats = (
-            f"SELECT min_value, max_value FROM {METADATA}.ducklake_file_column_stats "
-            f"WHERE table_id = {table_id} AND column_id = {column_id}"
+        found = warehouse.rows(
+            "SELECT s.table_id, s.column_id, s.min_value, s.max_value, "
+            f"arg_min(f.min_value, TRY_CAST(f.min_value AS {type_})), "
+            f"arg_max(f.max_value, TRY_CAST(f.max_value AS {type_})) "
+            f"FROM {METADATA}.ducklake_table_column_stats s "
+            f"JOIN {METADATA}.ducklake_column c ON c.table_id = s.table_id "
+            "AND c.column_id = s.column_id AND c.end_snapshot IS NULL AND c.column_type = ? "
+            f"LEFT JOIN {METADATA}.ducklake_file_column_stats f ON f.table_id = s.table_id "
+            "AND f.column_id = s.column_id GROUP BY ALL",
+            [name],
         )
-        low, high = warehouse.rows(
-            f"SELECT arg_min(min_value, TRY_CAST(min_value AS {type_})), "
-            f"arg_max(max_value, TRY_CAST(max_value AS {type_})) FROM ({file_stats})"
-        )[0]
-        with_retry(
-            lambda low=low, high=high, t=table_id, c=column_id: warehouse.connection.execute(
-                f"UPDATE {METADATA}.ducklake_table_column_stats "
-                "SET min_value = ?, max_value = ? WHERE table_id = ? AND column_id = ? "
-                "AND (min_value IS DISTINCT FROM ? OR max_value IS DISTINCT FROM ?)",
-                [low, high, t, c, low, high],
+        changed += [
+            {"table_id": table, "column_id": column, "low": low, "high": high}
+            for table, column, *recorded, low, high in found
+            if recorded != [low, high]
+        ]
+    _set_statistics(warehouse, changed)
+
+
+def _set_statistics(warehouse: Warehouse, changed: list[dict[str, object]]) -> None:
+    rows = pa.Table.from_pylist(changed, _STATISTICS)
+
+    def update() -> None:
+        connection = warehouse.connection
+        connection.register(_CHANGED, rows)
+        try:
+            connection.execute(
+                f"UPDATE {METADATA}.ducklake_table_column_stats s "
+                f"SET min_value = n.low, max_value = n.high FROM {_CHANGED} n "
+                "WHERE s.table_id = n.table_id AND s.column_id = n.column_id"
             )
-        )
+        finally:
+            connection.unregister(_CHANGED)
+
+    if changed:
+        with_retry(update)
 
 
 # DuckLake's names of the types of the registry. Blobs are kept as hex, which sorts the same.
@@ -135,7 +163,7 @@ def _check_nothing_left(warehouse: Warehouse) -> None:
         path.rsplit("/", 1)[-1]
         for (path,) in warehouse.rows(f"SELECT path FROM {METADATA}.ducklake_data_file")
     }
-    present = {file.name for file in warehouse.data_path.rglob("*") if file.is_file()}
+    present = warehouse.stores.data.file_names()
     if left or present != listed:
         raise WarehouseError(
             f"erasure is incomplete: {left} catalog rows and "
@@ -146,33 +174,12 @@ def _check_nothing_left(warehouse: Warehouse) -> None:
 
 
 def _scrub_catalog(warehouse: Warehouse) -> None:
-    """Rewrite the SQLite file without free pages and empty its write-ahead log.
-
-    DuckDB lets go of the file first: two SQLite libraries of one process on one file would
-    drop each other's locks.
-    """
+    """Rewrite the catalog without what was deleted; DuckDB lets go of it meanwhile."""
     warehouse.disconnect()
-    connection = sqlite3.connect(warehouse.catalog_path, isolation_level=None)
     try:
-        connection.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_WAIT_MS}")
-        connection.execute("PRAGMA secure_delete = ON")
-        connection.execute("VACUUM")
-        busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-    except sqlite3.OperationalError as error:
-        raise WarehouseError(
-            f"the catalog could not be scrubbed: {error}",
-            warehouse.catalog_path,
-            "Close other readers of the warehouse and run the same command again.",
-        ) from error
+        warehouse.stores.catalog.scrub(_CHECKPOINT_WAIT_MS)
     finally:
-        connection.close()
         warehouse.reconnect()
-    if busy:
-        raise WarehouseError(
-            "a reader keeps the write-ahead log of the catalog",
-            warehouse.catalog_path,
-            "Close other readers of the warehouse and run the same command again.",
-        )
 
 
 def _remove_derived_files(warehouse: Warehouse) -> None:

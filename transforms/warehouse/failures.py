@@ -9,6 +9,7 @@ import duckdb
 
 from transforms.warehouse.connection import LAKE, Warehouse
 from transforms.warehouse.errors import WarehouseError
+from transforms.warehouse.remote_failures import remote_failure
 
 # Lower-case marks of DuckDB's and SQLite's messages; the first that fits is taken.
 _FAILURES: tuple[tuple[tuple[str, ...], str, str], ...] = (
@@ -54,6 +55,8 @@ def disk_failure(error: Exception, where: Path) -> WarehouseError | None:
         if any(mark in text for mark in marks):
             detail = str(error).splitlines()[0]
             return WarehouseError(f"{what}: {detail}", where, fix)
+    if isinstance(error, duckdb.Error) and (failure := remote_failure(str(error), where)):
+        return failure
     if isinstance(error, OSError) and error.errno == errno.EIO:
         return WarehouseError(f"the disk fails: {error.strerror}", where, "Check the disk.")
     return None

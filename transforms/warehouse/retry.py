@@ -9,9 +9,10 @@ import stamina
 T = TypeVar("T")
 
 _BUSY = ("database is locked", "database table is locked", "database schema is locked")
-_CONFLICT = ("transaction conflict",)
+# DuckLake's own word, and PostgreSQL's for two transactions on one catalog.
+_CONFLICT = ("transaction conflict", "could not serialize access", "deadlock detected")
 # A reader that planned against a snapshot which maintenance has expired since.
-_VANISHED = ("no such file or directory", "cannot open file", "no files found")
+_VANISHED = ("no such file or directory", "cannot open file", "no files found", "http 404")
 
 
 # Enough for a reader overtaken by maintenance; a file that is truly lost should fail soon.

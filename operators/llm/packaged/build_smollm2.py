@@ -31,7 +31,7 @@ def weights_folder() -> Path:
         ModelBuildError: the package that carries the model, or what unpacks it, is missing.
     """
     gguf = _gguf_file()
-    name = f"smollm2-135m-instruct@{version(_DISTRIBUTION)}-{_CONVERSION}"
+    name = weights_name()
     folder = cache_folder(name) / name
     if folder.is_dir():
         return folder
@@ -40,6 +40,11 @@ def weights_folder() -> Path:
         if not folder.is_dir():
             _build_atomically(gguf, folder)
     return folder
+
+
+def weights_name() -> str:
+    """Name of the folder in the cache; PackageNotFoundError where the model is not installed."""
+    return f"smollm2-135m-instruct@{version(_DISTRIBUTION)}-{_CONVERSION}"
 
 
 def _gguf_file() -> Path:

@@ -35,5 +35,11 @@ def test_input_counts_as_it_was_read(warehouse: Warehouse) -> None:
     assert read == {bucket: Partition(["block"], 3, 30)}
 
 
-def test_one_conversation_needs_no_balance(warehouse: Warehouse) -> None:
-    assert with_recorded(warehouse, {}, STALE[:1]) == {}
+def test_a_long_conversation_is_known_whether_it_is_alone_or_has_new_messages(
+    warehouse: Warehouse,
+) -> None:
+    fill(warehouse)
+    bucket = bucket_of(*STALE[5])
+    for read in ({}, {bucket: Partition(["block"], 1, 10, longest=1)}):
+        assert with_recorded(warehouse, read, STALE[5:])[bucket].longest == 6
+    assert with_recorded(warehouse, {}, []) == {}

@@ -37,5 +37,19 @@ def test_a_large_log_is_cut_into_several_slices_for_each_worker():
     assert len(cut_slices(partitions, [], 2, 10**9)) >= 6
 
 
+@given(PARTITIONS, st.sets(st.integers(0, BUCKETS - 1), max_size=5))
+def test_a_bucket_with_a_long_conversation_is_a_slice_of_its_own(sizes, long):
+    partitions = {
+        b: Partition([f"block {b}"], 9, chars, longest=9 if b in long else 8)
+        for b, chars in sizes.items()
+    }
+    slices = cut_slices(partitions, [], 2, 10**6, split_messages=8)
+    blocks = [block for piece in slices for block in piece.blocks]
+    assert sorted(blocks) == sorted(f"block {b}" for b in sizes)
+    alone = {piece.buckets[0] for piece in slices if piece.longest > 8}
+    assert alone == long & set(sizes)
+    assert all(len(piece.buckets) == 1 for piece in slices if piece.longest > 8)
+
+
 def test_nothing_to_do_is_no_slice():
     assert cut_slices({}, [], 2, 1_000) == []

@@ -64,3 +64,21 @@ def test_later_rows_change_nothing():
     for size in (17, 300, 513):
         part = nearest_earlier(centred_cosines(vectors[:size]), size, 5)
         assert pairs(part) == pairs(whole)[:size]
+
+
+@pytest.mark.parametrize("rising", [False, True])
+def test_long_rows_are_looked_at_in_parts(rising):
+    """Of 3000 rows most columns are left out unseen; none is that counts."""
+    vectors = unit_vectors(3000)
+    if rising:  # What comes later is nearer: nothing can be left out.
+        vectors[:, 0] += np.linspace(0, 3, 3000, dtype=np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    group = np.random.default_rng(2).integers(0, 200, 3000)
+    within, across = nearest_by_group(centred_cosines(vectors), group, 6)
+    scores = centred_cosines(vectors)
+    for start in range(2992, 3000):
+        units = np.rint(scores(2992, 3000)[start - 2992] * np.float32(10_000)).clip(-10_000, 10_000)
+        ranked = np.lexsort((np.arange(start), -units[:start]))
+        same = group[ranked] == group[start]
+        assert across.targets[start].tolist() == ranked[~same][:6].tolist()
+        assert within.targets[start][: within.counts[start]].tolist() == ranked[same][:6].tolist()

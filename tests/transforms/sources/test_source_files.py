@@ -212,7 +212,7 @@ def test_tape_padding_after_gzip(tmp_path: Path) -> None:
 
 
 def test_a_bomb_is_one_long_line(tmp_path: Path) -> None:
-    bomb = zstandard.compress(b"x" * 200_000_000)
+    bomb = zstandard.compress(b"x" * 30_000_000)
     (tmp_path / "x.zst").write_bytes(bomb + zstandard.compress(b"\n" + log(1)))
     blocks = read(tmp_path / "x.zst")
     assert ids(blocks) == ["m1"]

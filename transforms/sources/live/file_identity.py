@@ -70,7 +70,10 @@ class Position:
         Raises:
             ValueError: `text` is no position of a file.
         """
-        value = json.loads(text)
+        try:
+            value = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("a position is not nested") from error
         if not isinstance(value, dict):
             raise ValueError("a position is a JSON object")
         fields = cast("dict[str, object]", value)

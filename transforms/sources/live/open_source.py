@@ -2,14 +2,17 @@
 
 import difflib
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from transforms.sources.errors import InputError
 from transforms.sources.live.protocol import LiveSource
 from transforms.sources.live.tailed_files import TailedFiles
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SHOWN_CHARS = 200
 _SCHEMES = ("file", "kafka", "redis", "rediss")
+# An address with a slash too few would be taken for a path, and recorded with its password.
+_ALMOST = re.compile(r"\s*(kafka|rediss?):", re.IGNORECASE)
 
 
 def open_live_source(uri: str) -> LiveSource:
@@ -25,6 +28,9 @@ def open_live_source(uri: str) -> LiveSource:
     """
     found = _SCHEME.match(uri)
     if found is None:
+        if almost := _ALMOST.match(uri):
+            scheme = almost[1].lower()
+            raise InputError("not an address", f"{scheme}:...", f"Write {scheme}://HOST:PORT/...")
         return _follow_files(uri)
     scheme = found[1].lower()
     if scheme == "file":
@@ -42,16 +48,21 @@ def _follow_files(path: str) -> LiveSource:
     if path == "-":
         fix = "Save it to a file and follow that, or read it with `run`."
         raise InputError("standard input cannot be followed", path, fix)
-    return TailedFiles(path)
+    try:
+        return TailedFiles(path)
+    except (OSError, ValueError) as error:  # A name too long; a NUL character in it.
+        reason = getattr(error, "strerror", None) or str(error)
+        fix = "Name a file, a folder, a glob or a URI."
+        raise InputError(f"no path ({reason})", path[:_SHOWN_CHARS], fix) from error
 
 
 def _local_path(uri: str) -> str:
-    parts = urlsplit(uri)
-    if parts.netloc not in {"", "localhost"} or not parts.path:
+    # Not urlsplit: a glob may hold '?' and '#', which no local path uses otherwise.
+    host, slash, path = uri.split("://", 1)[1].partition("/")
+    if host not in {"", "localhost"} or not slash:
         fix = "A local path has three slashes: file:///logs/chat.jsonl."
-        raise InputError("no local file", uri, fix)
-    # A glob may hold '?' and '#', which no local path uses otherwise.
-    return unquote(uri.split("://", 1)[1].removeprefix(parts.netloc))
+        raise InputError("no local file", f"file://{host.rpartition('@')[2]}/...", fix)
+    return unquote(slash + path)
 
 
 def _read_redis(uri: str) -> LiveSource:

@@ -55,7 +55,8 @@ class RedisAddress:
         """
         # '?' and '#' in a password end what urlsplit takes for the server, so look first.
         head, at, tail = uri.rpartition("@")
-        shown = f"{uri.partition('://')[0]}://***@{tail}" if at else uri
+        # Without parameters: people write passwords there, too.
+        shown = (f"{uri.partition('://')[0]}://***@{tail}" if at else uri).partition("?")[0]
         if at and any(mark in head.partition("://")[2] for mark in "/?#"):
             fix = "Percent-encode '/', '?', '#' and '@' in the password, and '@' in a parameter."
             raise InputError("not a Redis address", "redis://***", fix)
@@ -102,7 +103,10 @@ def _parameters(parts: SplitResult, shown: str) -> tuple[tuple[str, ...], dict[s
     single: dict[str, str] = {}
     for key, value in parse_qsl(parts.query, keep_blank_values=True):
         if key not in {"stream", *_SINGLE}:
-            fix = f"Known parameters: stream, {', '.join(_SINGLE)}."
+            fix = (
+                f"Known parameters: stream, {', '.join(_SINGLE)}; a password stands before the "
+                "host: redis://:$NAME@host."
+            )
             raise InputError(f"unknown parameter {key}", shown, fix)
         if not value:
             raise InputError(f"parameter {key} is empty", shown, f"Write {key}=NAME.")

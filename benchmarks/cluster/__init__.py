@@ -1,0 +1,1 @@
+"""Measurements of long logs, skew and several nodes, as commands."""

@@ -1,0 +1,1 @@
+"""`memoryflow doctor`: whether everything is in place here, and what to do where it is not."""

@@ -1,0 +1,1 @@
+"""`memoryflow run` as a job of a Ray cluster: sent, followed, stopped."""

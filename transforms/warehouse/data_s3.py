@@ -1,0 +1,132 @@
+"""The Parquet files below a prefix of an S3-compatible object store.
+
+DuckDB reads and writes them with a secret that is kept in memory, and that counts for this prefix
+alone: with it no query reaches another bucket, whatever else it is allowed.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+
+from transforms.warehouse.errors import WarehouseError
+from transforms.warehouse.identity import LOCATION_FILE, foreign
+from transforms.warehouse.location import S3Settings
+from transforms.warehouse.s3_bucket import Bucket
+from transforms.warehouse.scope import literal
+
+_DATA_DIR = "data"
+_OWNER_OBJECT = "memoryflow-warehouse"
+_SECRET = "memoryflow_data"
+# DuckDB would use persistent secrets of the user's; from a folder that is not there it reads none.
+_NO_FOLDER = "memoryflow-no-secrets"
+
+
+class S3Data:
+    """A `DataStore`; `prefix` is s3://BUCKET[/PREFIX]."""
+
+    extensions: tuple[str, ...] = ("httpfs",)
+
+    def __init__(self, prefix: str, settings: S3Settings, folder: Path) -> None:
+        self._prefix = prefix
+        self._settings = settings
+        self._warehouse = folder
+        self._bucket: Bucket | None = None
+
+    @property
+    def uri(self) -> str:
+        """The prefix of the Parquet files."""
+        return f"{self._prefix}/{_DATA_DIR}"
+
+    @property
+    def folder(self) -> Path:
+        """There is none: WarehouseError."""
+        raise WarehouseError("the data is not in a folder", self.uri, "Ask for data_uri.")
+
+    def admit(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """See `DataStore`."""
+        secrets = self._secrets()
+        settings = self._settings
+        options = {
+            "KEY_ID": literal(secrets[settings.key_id_env]),
+            "SECRET": literal(secrets[settings.secret_env]),
+            "REGION": literal(settings.region),
+            "URL_STYLE": literal(settings.style),
+            "USE_SSL": str(settings.use_ssl).lower(),
+            "SCOPE": literal(f"{self._prefix}/"),
+        }
+        if settings.endpoint:
+            options["ENDPOINT"] = literal(settings.endpoint)
+        if settings.session_token_env:
+            options["SESSION_TOKEN"] = literal(secrets[settings.session_token_env])
+        named = ", ".join(f"{name} {value}" for name, value in options.items())
+        connection.execute(f"SET secret_directory = {literal(str(self._warehouse / _NO_FOLDER))}")
+        try:
+            connection.execute(f"CREATE TEMPORARY SECRET {_SECRET} (TYPE s3, {named})")
+        except duckdb.Error:
+            # Without the cause, whose message may repeat the statement.
+            raise WarehouseError(
+                "DuckDB does not take the keys of the object store",
+                self._warehouse / LOCATION_FILE,
+                f"Check {' and '.join(settings.variables)}.",
+            ) from None
+
+    def claim(self, identity: str) -> None:
+        """See `DataStore`."""
+        key = f"{self._key_prefix}{_OWNER_OBJECT}"
+        owner = self.bucket.read(key)
+        if owner is None:
+            self.bucket.write(key, f"{identity}\n")
+            owner = self.bucket.read(key) or ""
+        if owner.strip() != identity:
+            raise foreign(self._prefix, owner.strip(), self._warehouse)
+
+    def file_names(self) -> set[str]:
+        """See `DataStore`."""
+        start = f"{self._key_prefix}{_DATA_DIR}/"
+        keys = (key for key, _ in self.bucket.objects())
+        return {key.rsplit("/", 1)[-1] for key in keys if key.startswith(start)}
+
+    def scrub(self) -> None:
+        """See `DataStore`: older versions and unfinished uploads of the prefix go."""
+        self.bucket.remove_hidden()
+
+    def outside_bytes(self) -> int:
+        """All objects of the prefix; lists them."""
+        return sum(size for _, size in self.bucket.objects())
+
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket, for what DuckDB cannot ask."""
+        if self._bucket is None:
+            name = self._prefix.removeprefix("s3://").split("/", 1)[0]
+            self._bucket = Bucket(
+                name,
+                self._key_prefix,
+                self._settings,
+                self._secrets(),
+                self._warehouse / LOCATION_FILE,
+            )
+        return self._bucket
+
+    @property
+    def _key_prefix(self) -> str:
+        _, _, prefix = self._prefix.removeprefix("s3://").partition("/")
+        return f"{prefix}/" if prefix else ""
+
+    def _secrets(self) -> dict[str, str]:
+        return _required(os.environ, self._settings.variables, self._prefix, self._warehouse)
+
+
+def _required(
+    environment: Mapping[str, str], names: tuple[str, ...], what: str, folder: Path
+) -> dict[str, str]:
+    missing = [name for name in names if not environment.get(name)]
+    if missing:
+        raise WarehouseError(
+            f"environment variable {missing[0]} is not set; it is needed for {what}",
+            folder / LOCATION_FILE,
+            "Export it, on every node, or name another one in `s3`.",
+        )
+    return {name: environment[name] for name in names}
