@@ -70,8 +70,20 @@ def install(format_: LogFormat) -> None:
     wrapped = JsonLines(plain) if format_ == "json" else MaskedStream(plain)
     sys.stderr = cast("TextIO", wrapped)
     sys.excepthook = _excepthook if format_ == "json" else sys.__excepthook__
+    root = logging.getLogger()
     # Libraries warn about parts of theirs that are not installed and not used here.
-    logging.basicConfig(level=logging.ERROR, handlers=[_SayingHandler()], force=True)
+    root.setLevel(logging.ERROR)
+    for handler in [h for h in root.handlers if _writes_to_stderr(h)]:
+        root.removeHandler(handler)
+    root.addHandler(_SayingHandler())
+
+
+def _writes_to_stderr(handler: logging.Handler) -> bool:
+    """Handlers that go elsewhere, to a file or a test, stay."""
+    if isinstance(handler, _SayingHandler):
+        return True
+    stream = getattr(handler, "stream", None)
+    return stream in (sys.stderr, sys.__stderr__, getattr(sys.stderr, "plain", None))
 
 
 def wanted_format(arguments: Sequence[str], environment: Mapping[str, str]) -> LogFormat:

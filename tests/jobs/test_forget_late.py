@@ -93,7 +93,8 @@ def test_a_dry_run_counts_late_messages(warehouse: Warehouse) -> None:
     ingest(warehouse, {"c1": {"m1": "hello"}})
     keep(warehouse, SECRET, OTHERS)
     before = digest(warehouse)
-    report = forget(warehouse, Target("conversation", "c1"), trivial_rebuild, dry_run=True)
+    target = Target("conversation", "c1", all_tenants=True)
+    report = forget(warehouse, target, trivial_rebuild, dry_run=True)
     assert (report.messages, report.dead_letters, report.rows["dead_letters"]) == (1, 3, 3)
     assert digest(warehouse) == before
 

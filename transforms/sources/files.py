@@ -45,7 +45,7 @@ from transforms.sources.errors import InputError
 
 BLOCK_BYTES = 4 * 1024 * 1024
 _MAX_COMPANION_BYTES = 64 * 1024 * 1024
-# What a line takes beside its bytes, about, once it is a row: many short ones fill a block, too.
+# What a line takes in memory at least, once it is a row: many short ones fill a block, too.
 _ROW_BYTES = 64
 _LINE_SUFFIXES = (".jsonl", ".ndjson")
 _COMPRESSED = (".gz", ".zst")
@@ -202,19 +202,21 @@ class _Blocks:
     def __init__(self, source: str, block_bytes: int) -> None:
         self._source = source
         self._limit = block_bytes
-        self._size = 0
+        self._size = self._steps = 0
         self.current = RowCollector(source)
 
     def grown(self, size: int) -> Iterator[Parsed]:
         """Note `size` more bytes; gives the block if it is full."""
         self._size += size
-        if self._size >= self._limit:
+        self._steps += 1
+        if max(self._size, self._steps * _ROW_BYTES) >= self._limit:
             yield from self.rest()
 
     def rest(self) -> Iterator[Parsed]:
         """The block as it is, if anything is in it."""
         parsed = self.current.finish()
-        self._size, self.current = 0, RowCollector(self._source)
+        self._size = self._steps = 0
+        self.current = RowCollector(self._source)
         if parsed.counters["in"]:
             yield parsed
 
@@ -236,7 +238,7 @@ def _line_blocks(
                 add_line(blocks.current, number, raw, limits)
             else:
                 _add_item_line(blocks.current, number, raw, adapter, limits)
-            yield from blocks.grown(len(raw) + _ROW_BYTES)
+            yield from blocks.grown(len(raw))
     yield from blocks.rest()
 
 
