@@ -85,7 +85,7 @@ def consolidate(
     warehouse: Warehouse,
     plan: Plan,
     *,
-    workers: int,
+    workers: int | None,
     conversation: str | None = None,
     address: str | None = None,
     quiet: bool = True,

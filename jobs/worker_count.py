@@ -9,10 +9,10 @@ _SLICES_PER_CPU = 2
 """With a language model: while one slice waits for answers, another has calls to make."""
 
 
-def worker_count(plan: Plan, wanted: int | None = None) -> int:
-    """Slice workers: as asked for, else as the pipeline says, else by CPUs."""
+def worker_count(plan: Plan, wanted: int | None = None, cpus: int | None = None) -> int:
+    """Slice workers: as asked for, else as the pipeline says, else by CPUs (of this machine)."""
     asks = any(step.cost is Cost.LLM for step in plan.steps)
-    return wanted or plan.runtime.workers or _cpus() * (_SLICES_PER_CPU if asks else 1)
+    return wanted or plan.runtime.workers or (cpus or _cpus()) * (_SLICES_PER_CPU if asks else 1)
 
 
 def embedder_count(plan: Plan, workers: int) -> int:

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import ray
+
 from jobs.batch.committer import Committer
 from jobs.batch.crew import Crew
 from jobs.batch.dispatch import Dispatch
@@ -24,7 +26,7 @@ from jobs.embedding_models import shared_models
 from jobs.erasure_marks import without_erased
 from jobs.errors import TooMuchBadInputError
 from jobs.llm_gateways import NO_LIMITS, Limits
-from jobs.worker_count import embedder_count
+from jobs.worker_count import embedder_count, worker_count
 from pipelines.plan import Plan
 from transforms.sources.files import InputFile
 from transforms.warehouse.commit import insert_new
@@ -39,6 +41,8 @@ class BuildRequest:
     """What to build: a plan, the input, and how many workers may work.
 
     Attributes:
+        workers: slices built at a time; None for what the plan says, else one per CPU of this
+            machine, or of the cluster.
         max_bad: stop once there are more dead letters from reading; None never stops.
         address: Ray cluster to run on; None starts a local Ray.
         commit_bytes: commit once so much is finished.
@@ -50,7 +54,7 @@ class BuildRequest:
     plan: Plan
     files: Sequence[InputFile]
     options: ReadOptions
-    workers: int
+    workers: int | None
     address: str | None = None
     max_bad: int | None = None
     commit_bytes: int = 64 * 1024 * 1024
@@ -129,7 +133,7 @@ def bring_up_to_date(
     remove_abandoned(warehouse)
     with (
         staging(warehouse, request.stage_bytes) as shared,
-        ray_session(request.address, request.workers),
+        ray_session(request.address, worker_count(request.plan, request.workers)),
     ):
         committer = Committer(warehouse, request, report)
         _build_on_ray(request, state, ledger, committer, shared, progress, complete=complete)
@@ -149,7 +153,8 @@ def _build_on_ray(
     complete: bool,
 ) -> None:
     journal = committer.warehouse.path / JOURNAL_DIR
-    count = _embedder_count(request)
+    workers = _workers(request)
+    count = _embedder_count(request, workers)
     embedders = start_embedders(shared_models(request.plan.steps), count, journal, staging=shared)
     llms = LlmActors(request.plan, journal, request.limits, shared)
     setup = WorkerSetup(
@@ -162,7 +167,7 @@ def _build_on_ray(
     )
     crew = Crew(
         lambda: hire_worker(setup, list(embedders), request.worker),
-        request.workers,
+        workers,
         progress.waits,
     )
     crew.wait_ready([*(a.ready.remote() for a in embedders.values()), *llms.starting()])
@@ -175,11 +180,9 @@ def _build_on_ray(
         _check_bad(read.bad, request.max_bad)
     sizes = with_recorded(committer.warehouse, read.partitions, state.stale)
     runtime = request.plan.runtime
-    slices = cut_slices(
-        *(sizes, state.stale, request.workers, runtime.slice_chars, runtime.split_messages)
-    )
+    slices = cut_slices(*(sizes, state.stale, workers, runtime.slice_chars, runtime.split_messages))
     progress.total(sum(s.messages for s in slices), sum(s.chars for s in slices))
-    committer.report.add(split_long(crew, slices, runtime, request.workers, progress))
+    committer.report.add(split_long(crew, slices, runtime, workers, progress))
     Dispatch(crew, slices, reader.read, committer, progress).run()
     committer.report.add({"model_calls": embedder_counts(embedders)})
     committer.report.spent = llms.spent()
@@ -192,11 +195,17 @@ def _build_on_ray(
     progress.finished()
 
 
-def _embedder_count(request: BuildRequest) -> int:
-    """How many CPUs this machine has says nothing of a cluster: there, each worker has its own."""
+def _workers(request: BuildRequest) -> int:
+    """How many CPUs this machine has says nothing of a cluster."""
+    cpus = None if request.address is None else int(ray.cluster_resources().get("CPU", 1))
+    return worker_count(request.plan, request.workers, cpus)
+
+
+def _embedder_count(request: BuildRequest, workers: int) -> int:
+    """On a cluster each worker has its own."""
     if request.address is None:
-        return embedder_count(request.plan, request.workers)
-    return request.plan.runtime.embedders or request.workers
+        return embedder_count(request.plan, workers)
+    return request.plan.runtime.embedders or workers
 
 
 def _record_read(read: Partitioned, committer: Committer, erased: frozenset[str]) -> None:

@@ -25,7 +25,6 @@ from jobs.commands.options import (
 from jobs.commands.run import llm_summary
 from jobs.errors import UsageError
 from jobs.observe.logs import use_format
-from jobs.worker_count import worker_count
 
 
 def register(app: typer.Typer) -> None:
@@ -77,7 +76,7 @@ def consolidate(
             report: ConsolidationReport = bring_up(
                 opened,
                 plan,
-                workers=worker_count(plan, workers),
+                workers=workers,
                 conversation=conversation,
                 address=address,
                 quiet=quiet or json_output,

@@ -32,7 +32,6 @@ from jobs.commands.options import (
 from jobs.errors import UsageError
 from jobs.observe.logs import use_format
 from jobs.report.target import check_target
-from jobs.worker_count import worker_count
 from operators.parse.base import AdapterOptions, ParseLimits
 from pipelines.plan import Plan
 from transforms.sources.files import expand_inputs
@@ -92,7 +91,7 @@ def run(
     plan = load_plan(pipeline, llm_url, llm_model, llm_key_env)
     if report_file is not None:
         check_target(report_file)
-    adapter = _adapter_options(start_time)
+    adapter = adapter_options(start_time)
     with _spooled(input_path) as path:
         source_format = format_name or plan.input.format
         files = expand_inputs(path, source_format)
@@ -112,7 +111,7 @@ def run(
             plan,
             files,
             ReadOptions(source_format, _limits(plan), adapter),
-            worker_count(plan, workers),
+            workers,
             address,
             max_bad,
             int(commit_mib * MEBIBYTE),
@@ -181,7 +180,12 @@ def _limits(plan: Plan) -> ParseLimits:
     return ParseLimits(max_text_chars=plan.input.max_text_chars)
 
 
-def _adapter_options(start_time: str | None) -> AdapterOptions:
+def adapter_options(start_time: str | None) -> AdapterOptions:
+    """What `--start-time` says.
+
+    Raises:
+        UsageError: it is no time with a zone.
+    """
     if start_time is None:
         return AdapterOptions()
     try:

@@ -20,7 +20,7 @@ from jobs.commands.options import (
     PipelineArg,
     WarehouseOption,
 )
-from jobs.commands.run import _adapter_options  # pyright: ignore[reportPrivateUsage]
+from jobs.commands.run import adapter_options
 from jobs.observe.logs import JsonLines, say
 from jobs.observe.secrets import mask
 from jobs.submission.address import is_this_machine, job_address
@@ -71,7 +71,7 @@ def submit(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=1, help="Parallel workers; default: CPUs of the head node."),
+        typer.Option("--workers", min=1, help="Parallel workers; default: CPUs of the cluster."),
     ] = None,
     commit_mib: Annotated[
         float | None,
@@ -130,7 +130,7 @@ def submit(
     Keys of language models have to be set on the cluster, or are passed on with --env.
     """
     plan = load_plan(pipeline, llm_url, llm_model, llm_key_env)
-    _adapter_options(start_time)  # Refused here rather than there.
+    adapter_options(start_time)  # Refused here rather than there.
     options = RunOptions(
         deciding=(
             *_given("--format", format_name),
