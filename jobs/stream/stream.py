@@ -144,8 +144,8 @@ class Stream:
         runner = open_live_runner(self._spec.runner, self._windowing)
         try:
             self._builders.wait_ready()
-            # Not before: on a crowded machine the actors may take all of the time after which
-            # Beam gives a silent feed up.
+            # Not before: actors that start on a crowded machine may starve the feed's signs of
+            # life, and Beam gives a silent feed up.
             runner.start()
             self._reopen_sessions(runner)
             self._intake.last_heard = time.monotonic()

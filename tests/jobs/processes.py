@@ -98,11 +98,11 @@ class Running:
         assert any(re.search(pattern, line) for line in self.lines), "".join(self.lines)
 
     def wait_for_child(self, pattern: str, timeout: float = RUN_SECONDS) -> psutil.Process:
-        """A process of the run whose command line matches."""
+        """A process of the run whose name or command line matches."""
         found: list[psutil.Process] = []
 
         def look() -> bool:
-            found.extend(p for p in _tree(self.process.pid) if re.search(pattern, _title(p)))
+            found.extend(p for p in _tree(self.process.pid) if re.search(pattern, _called(p)))
             return bool(found) or self.ended
 
         wait_until(look, timeout, f"a process '{pattern}'", pause=0.005)
@@ -115,6 +115,8 @@ class Running:
 
     def kill(self) -> None:
         """SIGKILL to the driver alone: nobody can tidy up."""
+        # It must not get any further while its children are looked for, which takes a while.
+        self.process.send_signal(signal.SIGSTOP)
         self.tree()
         self.process.kill()
         self.process.wait(30)
@@ -181,6 +183,14 @@ def _tree(pid: int) -> list[psutil.Process]:
         return [root, *root.children(recursive=True)]
     except psutil.Error:
         return []
+
+
+def _called(process: psutil.Process) -> str:
+    """Name and command line: a process may have given itself a name without touching the other."""
+    try:
+        return f"{process.name()} {_title(process)}"
+    except psutil.Error:
+        return ""
 
 
 def _title(process: psutil.Process) -> str:

@@ -5,10 +5,8 @@ that cannot be used, is what is looked at here, never what they say.
 """
 
 import json
-import re
 from pathlib import Path
 
-import psutil
 import pytest
 
 from jobs.llm_gateways import ANSWERS_DIR
@@ -44,7 +42,7 @@ def test_stopped_killed_and_resumed_it_pays_for_no_call_twice(tmp_path: Path) ->
 
     with running(*arguments) as resumed:
         resumed.wait_for_line("engine ready", START_SECONDS)
-        core = _core(resumed)
+        core = resumed.wait_for_child("EngineCore", 60)
         wait_until(lambda: not core.is_running() or core.cpu_times().user > 0, 10, "a busy engine")
         core.kill()
         # Ray starts actor and engine again; the calls that were in flight are sent again.
@@ -100,14 +98,6 @@ def _calls(warehouse: Path) -> dict[str, str]:
 def _journal(warehouse: Path) -> set[str]:
     folder = warehouse / JOURNAL_DIR / ANSWERS_DIR
     return {answer.call_id for answer in AnswerJournal(folder, "reader").load()}
-
-
-def _core(run: Running) -> psutil.Process:
-    return next(
-        process
-        for process in run.tree()
-        if re.search("EngineCore", " ".join([process.name(), *process.cmdline()]))
-    )
 
 
 def _wait_for_answers(run: Running, warehouse: Path, wanted: int) -> None:
