@@ -50,14 +50,21 @@ lint: setup-llm
 test-fast: setup
 	$(BIN)/python -m pytest -m "not slow" -n 2 -q
 
+# All of it: the fast tests side by side, then one after the other what starts servers and engines.
 test: lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -m "not slow" -n 2 -q
+	$(BIN)/python -m pytest -m slow -q --durations=25
 
 # About 95 minutes on two cores. Needs the benchmark conversations, which are not in this repository.
 bench: setup setup-llm
 	$(BIN)/python -m benchmarks.build --data $(DATA) --keep $(RESULTS)
 	$(BIN)/python -m benchmarks.increment $(RESULTS)/longmemeval_dev
 	$(BIN)/python -m benchmarks.consolidation $(RESULTS)/longmemeval_dev
+	$(BIN)/python -m benchmarks.build --data $(DATA) --pipeline conversation_memory_static --keep $(RESULTS)/static
+	$(BIN)/python -m benchmarks.embedders $(RESULTS)/locomo_dev
+	$(BIN)/python -m benchmarks.cluster.folds --data $(DATA)
+	$(BIN)/python -m benchmarks.cluster.skew --data $(DATA)
+	$(BIN)/python -m benchmarks.scale.build $(RESULTS)/scale --messages 10000 100000 1000000 --drop --plot $(RESULTS)/scale.svg
 	$(BIN)/python -m benchmarks.search_speed $(call QUESTIONS,locomo_dev)
 	$(BIN)/python -m benchmarks.streaming.throughput --data $(DATA) --sets locomo_dev
 	$(BIN)/python -m benchmarks.streaming.throughput --data $(DATA) --sets locomo_dev --times 10

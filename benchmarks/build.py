@@ -2,8 +2,9 @@
 
     python -m benchmarks.build [--data ../shared/data/locomo_dev ...] [--conversation ID]
     python -m benchmarks.build --input samples/logs
+    python -m benchmarks.build --pipeline conversation_memory_static
 
-For each input: `memoryflow run` into a fresh warehouse; then the embedder alone, one
+For each input: `memoryflow run` into a fresh warehouse; then the pipeline's embedder alone, one
 process a core, on exactly the texts that run embedded; then `memoryflow run` again.
 """
 
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.process_memory import PeakMemory
-from operators.embedding.minilm import MiniLm
+from operators.embedding.models import MODELS
 from transforms.warehouse.connection import open_warehouse
 
 _BUILT = re.compile(r"built: .* in ([0-9.]+) s")
@@ -62,6 +63,7 @@ def main() -> None:
     parser.add_argument("--data", default="../shared/data", help="folder of the dev sets")
     parser.add_argument("--sets", nargs="*", default=None, help="dev sets to build")
     parser.add_argument("--conversation", help="only this conversation of a dev set")
+    parser.add_argument("--pipeline", default="conversation_memory")
     parser.add_argument("--keep", type=Path, help="keep the warehouses in this folder")
     arguments = parser.parse_args()
     wanted = DEV_SETS if arguments.sets is None and not arguments.input else arguments.sets or ()
@@ -74,17 +76,19 @@ def main() -> None:
             folder = arguments.keep or Path(scratch)
             if arguments.conversation:
                 path = _only(path, arguments.conversation, Path(scratch))  # noqa: PLW2901
-            row = measure(arguments.conversation or name, path, folder / name)
+            row = measure(arguments.conversation or name, path, folder / name, arguments.pipeline)
             print("| " + " | ".join(str(row[key]) for key, _ in COLUMNS) + " |", flush=True)
 
 
-def measure(name: str, path: str, warehouse: Path) -> dict[str, Any]:
+def measure(
+    name: str, path: str, warehouse: Path, pipeline: str = "conversation_memory"
+) -> dict[str, Any]:
     """One row of the table."""
     shutil.rmtree(warehouse, ignore_errors=True)
-    first = run(path, warehouse)
-    texts, message_texts = _texts(warehouse)
-    embedder = embedder_alone(texts)
-    second = run(path, warehouse)
+    first = run(path, warehouse, pipeline=pipeline)
+    texts, message_texts, model_id = _texts(warehouse)
+    embedder = embedder_alone(texts, model_id)
+    second = run(path, warehouse, pipeline=pipeline)
     counters = first.report["counters"]
     return {
         "input": name,
@@ -98,7 +102,7 @@ def measure(name: str, path: str, warehouse: Path) -> dict[str, Any]:
         "again": f"{second.wall:.1f}",
         "again_share": f"{second.wall / first.wall:.1%}",
         "peak_mib": f"{first.peak_mib:.0f}",
-        "tokens_ratio": f"{_tokens_ratio(warehouse, message_texts):.2f}",
+        "tokens_ratio": f"{_tokens_ratio(texts, message_texts, model_id):.2f}",
     }
 
 
@@ -124,13 +128,13 @@ def run(
     return Run(wall, float(built.group(1)) if built else wall, memory.peak_mib, json.loads(out))
 
 
-def embedder_alone(texts: Sequence[str]) -> float:
+def embedder_alone(texts: Sequence[str], model_id: str) -> float:
     """Seconds that one embedder a core takes for the texts, models loaded before."""
     cores = os.cpu_count() or 1
     context = multiprocessing.get_context("spawn")
     ready, go = context.Barrier(cores + 1), context.Barrier(cores + 1)
     processes = [
-        context.Process(target=_embed, args=(texts[core::cores], ready, go))
+        context.Process(target=_embed, args=(texts[core::cores], model_id, ready, go))
         for core in range(cores)
     ]
     for process in processes:
@@ -143,30 +147,26 @@ def embedder_alone(texts: Sequence[str]) -> float:
     return time.perf_counter() - start
 
 
-def _embed(texts: Sequence[str], ready: Any, go: Any) -> None:
-    model = MiniLm()
+def _embed(texts: Sequence[str], model_id: str, ready: Any, go: Any) -> None:
+    model = MODELS[model_id].open()
     model.embed(["warm"])
     ready.wait()
     go.wait()
     model.embed(texts)
 
 
-def _texts(warehouse: Path) -> tuple[list[str], list[str]]:
-    """Distinct texts that were embedded, and the messages' texts."""
+def _texts(warehouse: Path) -> tuple[list[str], list[str], str]:
+    """Distinct texts that were embedded, the messages' texts, and the model of the vectors."""
     with open_warehouse(warehouse, read_only=True) as opened:
         facts = opened.rows("SELECT DISTINCT text FROM facts ORDER BY text")
         messages = opened.rows("SELECT text FROM messages WHERE is_current")
-    return [row[0] for row in facts], [row[0] for row in messages]
+        (model_id,) = opened.rows("SELECT DISTINCT model_id FROM embeddings")
+    return [row[0] for row in facts], [row[0] for row in messages], model_id[0]
 
 
-def _tokens_ratio(warehouse: Path, message_texts: Sequence[str]) -> float:
-    with open_warehouse(warehouse, read_only=True) as opened:
-        embedded = opened.rows(
-            "SELECT sum(tokens) FROM (SELECT any_value(tokens_in) AS tokens FROM artifacts "
-            "GROUP BY input_hash)"
-        )[0][0]
-    model = MiniLm()
-    return float(embedded) / max(1, sum(model.token_counts(message_texts)))
+def _tokens_ratio(texts: Sequence[str], message_texts: Sequence[str], model_id: str) -> float:
+    counter = MODELS[model_id].tokens()
+    return sum(counter.counts(texts)) / max(1, sum(counter.counts(message_texts)))
 
 
 def _only(path: str, conversation: str, scratch: Path) -> str:

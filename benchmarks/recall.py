@@ -3,7 +3,7 @@
     python -m benchmarks.recall WAREHOUSE:questions.jsonl ... [--json FILE]
 
 Prints Markdown tables for each set, over its questions with evidence: every metric of
-every search, then recall@10 by category. BM25 ranks messages by their words, MiniLM by
+every search, then recall@10 by category. BM25 ranks messages by their words, vectors by
 their best fact, both for the question as asked, RRF fuses the two (Cormack et al. 2009,
 https://doi.org/10.1145/1571941.1572114). "without" leaves a channel out as `--without` does,
 "with" adds one that is off, as `--also` does. The shipped weights are fitted to these sets:
@@ -29,7 +29,7 @@ from operators.recall.searcher import Searcher
 from operators.recall.terms import terms
 
 METRICS = ("recall@5", "recall@10", "recall@20", "all-evidence@10", "nDCG@10")
-_BY_CATEGORY = ("BM25", "MiniLM", "RRF of both", "memoryflow")
+_BY_CATEGORY = ("BM25", "vectors", "RRF of both", "memoryflow")
 OVERALL = "overall"
 _DEPTH = 20
 _RRF = 60
@@ -126,7 +126,7 @@ def _scores(
     cosines = index.read(Question(asked.question, as_asked)).cosines
     dense, _ = index.best_of_facts(cosines[index.embedded])
     yield "BM25", lexical
-    yield "MiniLM", dense
+    yield "vectors", dense
     yield "RRF of both", _reciprocal(lexical) + _reciprocal(dense)
     yield "memoryflow", fused("default", default)
     for channel in sorted(default):

@@ -4,6 +4,7 @@ Two fences against reading other files:
 - what may be asked: see `jobs.sql_guard`;
 - what DuckDB may reach: the lake is attached read-only, external access is off but for the
   warehouse's data folder, extensions cannot be loaded, and the configuration is locked.
+With a tenant, names mean the rows of that tenant and nothing else: see `jobs.sql_tenant`.
 A query ends at a time limit, and its result has a largest size: see `jobs.sql_limits`.
 """
 
@@ -29,7 +30,8 @@ from rich.text import Text
 
 from jobs.sql_guard import SqlError, check_query
 from jobs.sql_limits import DEFAULT_LIMITS, SqlLimits, fetch_bounded, time_limit
-from transforms.warehouse.connection import LAKE, Warehouse, open_warehouse
+from jobs.sql_tenant import check_tenant_node, enter_tenant
+from transforms.warehouse.connection import Warehouse, open_warehouse
 from transforms.warehouse.retry import with_retry
 from transforms.warehouse.scope import literal
 
@@ -41,13 +43,21 @@ class SqlSession:
     """A warehouse opened read-only and fenced in."""
 
     def __init__(
-        self, path: Path | str, *, threads: int | None = None, limits: SqlLimits = DEFAULT_LIMITS
+        self,
+        path: Path | str,
+        *,
+        threads: int | None = None,
+        limits: SqlLimits = DEFAULT_LIMITS,
+        tenant: str | None = None,
     ) -> None:
         self._limits = limits
+        self._also = None if tenant is None else check_tenant_node
         self._warehouse = open_warehouse(
             path, read_only=True, threads=threads, memory_limit=limits.memory
         )
         try:
+            if tenant is not None:
+                enter_tenant(self._warehouse, tenant)
             _fence_in(self._warehouse)
         except BaseException:
             self._warehouse.close()
@@ -58,7 +68,7 @@ class SqlSession:
         connection = self._warehouse.connection
         with time_limit(connection, self._limits.seconds) as watch:
             try:
-                check_query(connection, query)
+                check_query(connection, query, self._also)
                 return with_retry(lambda: fetch_bounded(connection, query, self._limits))
             except duckdb.PermissionException as error:
                 raise SqlError(f"Not allowed here: {_first_line(error)}") from error
@@ -88,9 +98,10 @@ def run_sql(
     as_json: bool = False,
     as_lines: bool = False,
     limits: SqlLimits = DEFAULT_LIMITS,
+    tenant: str | None = None,
 ) -> str:
     """Result of one query: a table for people, a JSON array of objects, or bare lines."""
-    with SqlSession(path, limits=limits) as session:
+    with SqlSession(path, limits=limits, tenant=tenant) as session:
         result = session.execute(query)
     return bare_lines(result) if as_lines else render(result, as_json=as_json)
 
@@ -132,6 +143,7 @@ def shell(
     read_line: Callable[[str], str] = input,
     out: TextIO | None = None,
     limits: SqlLimits = DEFAULT_LIMITS,
+    tenant: str | None = None,
 ) -> None:
     """Read statements until '.quit' or end of input; errors are shown and the shell goes on."""
     stream = out or sys.stdout
@@ -139,7 +151,7 @@ def shell(
         # Gives `input` history and editing, in memory only; not on every platform.
         with contextlib.suppress(ImportError):
             importlib.import_module("readline")
-    with SqlSession(path, limits=limits) as session:
+    with SqlSession(path, limits=limits, tenant=tenant) as session:
         print(_HELP, file=stream)
         for statement in _statements(read_line, stream):
             try:
@@ -181,16 +193,14 @@ def _expand(statement: str) -> str:
     command, _, name = statement.partition(" ")
     if command == ".tables":
         return (
-            "SELECT table_name AS name, comment FROM duckdb_tables() "
-            f"WHERE database_name = '{LAKE}' UNION ALL "
-            "SELECT view_name, comment FROM duckdb_views() "
-            f"WHERE database_name = '{LAKE}' AND NOT internal ORDER BY ALL"
+            "SELECT table_name AS name, table_comment AS comment FROM information_schema.tables "
+            "WHERE table_catalog = current_database() ORDER BY ALL"
         )
     if command == ".schema":
         only = f" AND table_name = {literal(name.strip())}" if name.strip() else ""
         return (
             "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() "
-            f"WHERE database_name = '{LAKE}'{only} ORDER BY table_name, column_index"
+            f"WHERE database_name = current_database(){only} ORDER BY table_name, column_index"
         )
     raise SqlError(f"Unknown command {command!r}. {_HELP}")
 

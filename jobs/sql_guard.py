@@ -7,6 +7,7 @@ are listed here, no function that plans or runs text as SQL, and no file for a t
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import duckdb
@@ -36,6 +37,9 @@ _REFUSED_FUNCTIONS = frozenset(
         *("sleep_ms", "pg_sleep", "nextval", "currval"),
     }
 )
+# Views that show the configuration: with S3 loaded the keys of the environment are in it, as
+# is a proxy's password; and what others have logged.
+_REFUSED_VIEWS = frozenset({"pg_settings", "duckdb_settings", "duckdb_logs", "duckdb_secrets"})
 # Spelled out, so that no comment can hide in it: what is cut off is what DuckDB cuts off.
 _OPTION = r"(?:analyze(?:\s+(?:true|false|on|off))?|format\s+[a-z_]+)"
 _EXPLAIN = re.compile(
@@ -51,8 +55,14 @@ class SqlError(Exception):
     """A query that is refused or wrong; the message is for the user."""
 
 
-def check_query(connection: duckdb.DuckDBPyConnection, query: str) -> None:
-    """Pass, if `query` may run.
+NodeCheck = Callable[[dict[str, Any]], None]
+"""Raises SqlError for a node of a syntax tree that may not be there."""
+
+
+def check_query(
+    connection: duckdb.DuckDBPyConnection, query: str, also: NodeCheck | None = None
+) -> None:
+    """Pass, if `query` may run; `also` is asked about each node of its syntax tree.
 
     Raises:
         SqlError: it is not one statement, not for reading, or reaches beyond the memory tables.
@@ -69,7 +79,7 @@ def check_query(connection: duckdb.DuckDBPyConnection, query: str) -> None:
         query = _explained(query)
     elif kind != duckdb.StatementType.SELECT:
         raise SqlError(f"{kind.name} is not allowed: {_ONLY}")
-    check_tree(_syntax_tree(connection, query))
+    check_tree(_syntax_tree(connection, query), also)
 
 
 def check_text(query: str) -> None:
@@ -87,7 +97,7 @@ def check_text(query: str) -> None:
         raise SqlError(f"The query is not UTF-8 at character {error.start + 1}.") from error
 
 
-def check_tree(root: object) -> None:
+def check_tree(root: object, also: NodeCheck | None = None) -> None:
     """SqlError for a function, a table or a catalog that is not for queries."""
     waiting: list[object] = [root]
     while waiting:  # Not recursive: the tree is as deep as the query likes.
@@ -96,6 +106,8 @@ def check_tree(root: object) -> None:
             waiting.extend(node)
         elif isinstance(node, dict):
             _check_node(node)
+            if also is not None:
+                also(node)
             waiting.extend(node.values())
 
 
@@ -137,5 +149,7 @@ def _check_table(node: dict[str, Any]) -> None:
     names = [str(node.get(key) or "") for key in ("catalog_name", "schema_name", "table_name")]
     if METADATA in (name.lower() for name in names[:2]):
         raise SqlError("The catalog's own tables are not for queries.")
+    if names[2].lower() in _REFUSED_VIEWS:
+        raise SqlError(f"{names[2].lower()!r} is not allowed: it shows no memory.")
     if any(mark in name for name in names for mark in _FILE_MARKS):
         raise SqlError(f"{'.'.join(filter(None, names))!r} is no memory table; files are not read.")

@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import resource
-import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from jobs.errors import UsageError
+from jobs.observe.logs import say
 from jobs.sql_guard import SqlError
 
 _BATCH_ROWS = 20_000
@@ -149,5 +149,6 @@ def process_limits(limits: SqlLimits) -> Generator[None]:
 
 
 def _give_up(seconds: float) -> None:
-    print(f"memoryflow: the query did not end after {seconds:g} s", file=sys.stderr, flush=True)
+    text = f"memoryflow: the query did not end after {seconds:g} s"
+    say("command.failed", text, level="error", exit_code=_EXIT_USAGE)
     os._exit(_EXIT_USAGE)

@@ -173,13 +173,8 @@ def _dirty_sessions(steps: SplitSteps, frame: Frame) -> list[str]:
 def _cut(
     steps: SplitSteps, frame: Frame, sessions: pl.DataFrame, sizes: PartSizes
 ) -> list[SessionPart]:
-    """Runs of sessions of about equal size; `sessions` are those of one conversation, in order."""
-    total = max(1, int(sessions["chars"].sum()))
-    count = sizes.count(total)
-    # A session goes where its middle lies.
-    middle = 2 * (pl.col("chars").cum_sum() - pl.col("chars")) + pl.col("chars")
-    place = (middle * count // (2 * total)).clip(0, count - 1)
-    cut = [run for _, run in sessions.group_by(place, maintain_order=True)]
+    """Parts of about equal size; `sessions` are those of one conversation, in order."""
+    cut = _runs(sessions, sizes)
     if len(cut) < 2:
         return []
     scope: Conversation = (str(sessions["tenant"][0]), str(sessions["conversation_id"][0]))
@@ -191,6 +186,18 @@ def _cut(
         )
         for run in cut
     ]
+
+
+def _runs(sessions: pl.DataFrame, sizes: PartSizes) -> list[pl.DataFrame]:
+    """Consecutive sessions, about as many characters in each run."""
+    # Polars counts in 32 bits, which characters times parts of some megabytes of text exceed.
+    chars = sessions["chars"].cast(pl.Int64)
+    total = max(1, int(chars.sum()))
+    count = sizes.count(total)
+    # A session goes where its middle lies.
+    middle = 2 * (chars.cum_sum() - chars) + chars
+    place = (middle * count // (2 * total)).clip(0, count - 1).alias("place")
+    return [run for _, run in sessions.group_by(place, maintain_order=True)]
 
 
 def _of_sessions(

@@ -27,6 +27,7 @@ from ray.autoscaler._private.resource_demand_scheduler import (
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from jobs.batch.models import EMBEDDER_CPUS, WORKER_CPUS
+from jobs.commands.options import DEFAULT_WAREHOUSE
 from jobs.submission.runtime_env import OWN_VARIABLES
 from operators.llm.spec import VllmLlm
 from tests.jobs.processes import REPO
@@ -218,6 +219,24 @@ def test_all_pods_share_the_folder_and_one_image_a_kind(name: str) -> None:
         assert mounts == {"shared": "/shared"}
         assert {volume["name"] for volume in pod["volumes"]} == {"shared"}
         assert container["image"].startswith("memoryflow")
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_all_pods_may_write_the_shared_folder(name: str) -> None:
+    """A new volume belongs to root, and no container runs as root."""
+    for group in groups(read(name)):
+        pod = group["template"]["spec"]
+        assert pod["securityContext"]["fsGroup"] == 1000
+        assert pod["containers"][0]["securityContext"]["runAsNonRoot"]
+
+
+def test_no_warehouse_travels_to_the_nodes() -> None:
+    """The default one is in the folder that is copied, and so may others be that git ignores."""
+    config = read("ray_cluster.yaml")
+
+    assert f"/{DEFAULT_WAREHOUSE}/" in (REPO / ".gitignore").read_text().split()
+    assert ".gitignore" in config["rsync_filter"]
+    assert {".git", ".venv"} <= set(config["rsync_exclude"])
 
 
 def test_versions_are_those_of_this_environment() -> None:

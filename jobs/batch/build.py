@@ -19,15 +19,17 @@ from jobs.batch.reading import Partitioned, ReadOptions, too_bad
 from jobs.batch.reading_again import InputReader
 from jobs.batch.recorded_sizes import with_recorded
 from jobs.batch.skew import split_long
-from jobs.batch.slices import cut_slices
+from jobs.batch.slices import Slice, cut_slices
 from jobs.batch.state import WarehouseState, load_state
-from jobs.batch.workers import SliceWorker, WorkerSetup, hire_worker
+from jobs.batch.workers import WorkerSetup, hire_worker
 from jobs.embedding_models import shared_models
 from jobs.erasure_marks import without_erased
 from jobs.errors import TooMuchBadInputError
 from jobs.llm_gateways import NO_LIMITS, Limits
 from jobs.worker_count import embedder_count, worker_count
 from pipelines.plan import Plan
+from pipelines.spec import RuntimeSpec
+from transforms.frame import Conversation
 from transforms.sources.files import InputFile
 from transforms.warehouse.commit import insert_new
 from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
@@ -47,7 +49,6 @@ class BuildRequest:
         address: Ray cluster to run on; None starts a local Ray.
         commit_bytes: commit once so much is finished.
         stage_bytes: workers write inserts of a table from this size on as Parquet themselves.
-        worker: what builds the slices.
         limits: what language models may cost.
     """
 
@@ -59,7 +60,6 @@ class BuildRequest:
     max_bad: int | None = None
     commit_bytes: int = 64 * 1024 * 1024
     stage_bytes: int = STAGE_BYTES
-    worker: type[SliceWorker] = SliceWorker
     limits: Limits = NO_LIMITS
 
 
@@ -166,7 +166,7 @@ def _build_on_ray(
         shared,
     )
     crew = Crew(
-        lambda: hire_worker(setup, list(embedders), request.worker),
+        lambda: hire_worker(setup, list(embedders)),
         workers,
         progress.waits,
     )
@@ -178,9 +178,8 @@ def _build_on_ray(
     if too_bad(read.bad, request.max_bad):
         committer.commit(done=False)
         _check_bad(read.bad, request.max_bad)
-    sizes = with_recorded(committer.warehouse, read.partitions, state.stale)
     runtime = request.plan.runtime
-    slices = cut_slices(*(sizes, state.stale, workers, runtime.slice_chars, runtime.split_messages))
+    slices = _slices(read, committer.warehouse, state.stale, runtime, workers)
     progress.total(sum(s.messages for s in slices), sum(s.chars for s in slices))
     committer.report.add(split_long(crew, slices, runtime, workers, progress))
     Dispatch(crew, slices, reader.read, committer, progress).run()
@@ -212,6 +211,20 @@ def _record_read(read: Partitioned, committer: Committer, erased: frozenset[str]
     committer.report.add({"read": read.counters})
     for table in read.dead_letters:
         committer.add([insert_new("dead_letters", without_erased(table, erased))])
+
+
+def _slices(
+    read: Partitioned,
+    warehouse: Warehouse,
+    stale: Sequence[Conversation],
+    runtime: RuntimeSpec,
+    workers: int,
+) -> list[Slice]:
+    """The work. From now on slices alone hold what was read, so that it goes as they are built."""
+    sizes = with_recorded(warehouse, read.partitions, stale)
+    read.partitions.clear()
+    read.dead_letters.clear()
+    return cut_slices(sizes, stale, workers, runtime.slice_chars, runtime.split_messages)
 
 
 def _check_bad(bad: int, max_bad: int | None) -> None:

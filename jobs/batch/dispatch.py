@@ -118,6 +118,8 @@ class Dispatch:
             except RayError as error:
                 self._lost(error, piece)
                 continue
+            # The slice stays with whoever cut it: what it was built from is of no use any more.
+            piece.blocks, piece.parts = [], []
             self._committer.add(finished)
             self._committer.report.add(report.counters)
             self._committer.report.slices += 1
@@ -145,10 +147,17 @@ class Dispatch:
         piece.losses += 1
         if piece.losses >= _LOSSES:
             raise EngineError(
-                f"a slice of {piece.messages:,} messages ({piece.chars:,} characters) was lost "
-                f"{piece.losses} times while it was built, the last time with {in_short(error)}. "
+                f"a slice of {_size(piece)} was lost {piece.losses} times while it was built, "
+                f"the last time with {in_short(error)}. "
                 "If nodes run out of memory, lower --workers or runtime.slice_chars. What is "
                 "finished is committed: run again to go on"
             ) from error
         self._waiting.append(piece)
         self._progress.lost(f"a slice was lost ({in_short(error)}): it is built again")
+
+
+def _size(piece: Slice) -> str:
+    """For people; what parts have taken from a slice is no longer counted in it."""
+    own = f"{piece.messages:,} messages ({piece.chars:,} characters)"
+    parts = len(piece.parts)
+    return f"{own} and {parts} finished parts of long conversations" if parts else own

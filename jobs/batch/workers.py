@@ -254,11 +254,9 @@ def start_workers(
     return [actor.remote(setup, embedders) for _ in range(count)]
 
 
-def hire_worker(
-    setup: WorkerSetup, embedders: list[str], body: type[SliceWorker] = SliceWorker
-) -> Any:
+def hire_worker(setup: WorkerSetup, embedders: list[str]) -> Any:
     """A slice worker that stays dead when it dies: see `jobs.batch.crew`."""
     actor = ray.remote(
         num_cpus=WORKER_CPUS, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD"
-    )(body)
+    )(SliceWorker)
     return actor.remote(setup, embedders)

@@ -36,6 +36,7 @@ def sql(
     lines: Annotated[
         bool, typer.Option("--lines", help="The only column as bare lines, e.g. raw input.")
     ] = False,
+    tenant: TenantOption = None,
     timeout: Annotated[
         float, typer.Option("--timeout", min=0, help="Seconds a query may take; 0: no limit.")
     ] = 300.0,
@@ -47,10 +48,17 @@ def sql(
     memory_bytes(memory_limit)
     limits = SqlLimits(timeout or None, memory_limit)
     if query is None:
-        shell(warehouse, limits=limits)
+        shell(warehouse, limits=limits, tenant=tenant)
         return
     with process_limits(limits):
-        found = run_sql(warehouse, query, as_json=json_output, as_lines=lines, limits=limits)
+        found = run_sql(
+            warehouse,
+            query,
+            as_json=json_output,
+            as_lines=lines,
+            limits=limits,
+            tenant=tenant,
+        )
     print(found)
 
 

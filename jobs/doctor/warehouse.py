@@ -15,7 +15,13 @@ from transforms.warehouse.erasure import PENDING_FILE
 from transforms.warehouse.errors import WarehouseError
 from transforms.warehouse.kv_files import kv_changes_unfinished
 from transforms.warehouse.lock import LOCK_FILE
+from transforms.warehouse.postgres import WRITER
+from transforms.warehouse.scope import literal
 
+_WRITERS = (
+    "SELECT coalesce(host(client_addr), 'unknown') FROM pg_stat_activity "
+    f"WHERE datname = current_database() AND application_name = '{WRITER}' ORDER BY 1 LIMIT 1"
+)
 _NEXT_RUN = "The next run, stream or forget completes it."
 
 
@@ -32,7 +38,7 @@ def warehouse(scope: Scope) -> Iterator[Finding]:
     with opened:
         snapshot = opened.current_snapshot()
         yield Finding("warehouse", "ok", f"{folder}: format {FORMAT_VERSION}, snapshot {snapshot}")
-        holder = lock_holder(folder)
+        holder = _holder(opened)
         yield _writer(folder, holder)
         yield from _last_run(opened, holder)
         yield from _unfinished(opened, holder)
@@ -40,7 +46,7 @@ def warehouse(scope: Scope) -> Iterator[Finding]:
 
 
 def lock_holder(folder: Path) -> str | None:
-    """Process id of the writer on this machine; None while nobody writes. Changes nothing."""
+    """The writing process on this machine; None while nobody writes. Changes nothing."""
     try:
         descriptor = os.open(folder / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -48,10 +54,20 @@ def lock_holder(folder: Path) -> str | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        held = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+        return f"process {held or 'unknown'}"
     finally:
         os.close(descriptor)
     return None
+
+
+def _holder(opened: Warehouse) -> str | None:
+    """Who has the warehouse open for writing, wherever its lock is kept; None for nobody."""
+    if "catalog" not in opened.stores.kinds:
+        return lock_holder(opened.path)
+    # The lock is the server's: whoever has it has connections that are named for it.
+    found = opened.rows(f"SELECT * FROM postgres_query({literal(METADATA)}, {literal(_WRITERS)})")
+    return f"a process at {found[0][0]}" if found else None
 
 
 def _writer(folder: Path, holder: str | None) -> Finding:
@@ -61,7 +77,7 @@ def _writer(folder: Path, holder: str | None) -> Finding:
         )
     if holder is None:
         return Finding("writer", "ok", "nobody has it open for writing")
-    return Finding("writer", "ok", f"process {holder} has it open for writing")
+    return Finding("writer", "ok", f"{holder} has it open for writing")
 
 
 def _last_run(opened: Warehouse, holder: str | None) -> Iterator[Finding]:

@@ -1,9 +1,10 @@
 """What lineage says of the data of a run: what it read, and the rows it wrote of each table."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import duckdb
 
@@ -13,6 +14,9 @@ from transforms.warehouse.connection import METADATA, Warehouse
 from transforms.warehouse.errors import WarehouseError
 
 FILE_NAMESPACE = "file"
+_LOCAL = "file://"
+_ADDRESS = re.compile(r"(rediss?|kafka)://", re.IGNORECASE)
+_STREAM = "stream="
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,17 @@ def file_inputs(files: list[InputFile]) -> list[Input]:
 
 
 def source_input(uri: str) -> Input:
-    """A live source; of an address only scheme, host and path, since the rest may hold secrets."""
-    parts = urlsplit(uri)
-    if not parts.netloc:
+    """A live source; of an address only servers, path and stream keys: options hold secrets."""
+    if uri.lower().startswith(_LOCAL):
+        return source_input(unquote("/" + uri.split("://", 1)[1].partition("/")[2]))
+    if not _ADDRESS.match(uri):
         return Input(FILE_NAMESPACE, str(Path(uri).resolve()))
-    port = f":{parts.port}" if parts.port else ""
-    name = "?".join(part for part in (parts.path.strip("/"), parts.query) if part)
-    return Input(f"{parts.scheme}://{parts.hostname or ''}{port}", name or parts.scheme)
+    parts = urlsplit(uri)
+    keys = "&".join(part for part in parts.query.split("&") if part.startswith(_STREAM))
+    name = "?".join(part for part in (parts.path.strip("/"), keys) if part)
+    # Not `hostname` and `port`: Kafka has several servers.
+    servers = parts.netloc.rpartition("@")[2].lower()
+    return Input(f"{parts.scheme}://{servers}", name or parts.scheme)
 
 
 def written_so_far(warehouse: Warehouse) -> dict[str, int]:

@@ -16,11 +16,12 @@ Then every line that Python code writes to stderr is such an object: warnings, l
 tracebacks of libraries, too. In both forms secrets of the environment are masked.
 """
 
+import json
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, TextIO, cast
@@ -127,6 +128,11 @@ class MaskedStream:
         self.plain.write(mask(text))
         return len(text)
 
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each; the wrapped stream's own would pass `write` by."""
+        for line in lines:
+            self.write(line)
+
 
 class JsonLines(MaskedStream):
     """stderr on which every line is a JSON object, whoever writes it."""
@@ -145,8 +151,7 @@ class JsonLines(MaskedStream):
 
     def emit(self, content: Mapping[str, Any]) -> None:
         """Write one object."""
-        line = orjson.dumps(masked(content), default=str, option=orjson.OPT_NON_STR_KEYS)
-        self.plain.write(f"{line.decode()}\n")  # In one call: threads must not mix theirs.
+        self.plain.write(f"{_line(masked(content))}\n")  # In one call: threads must not mix theirs.
         self.plain.flush()
 
     def isatty(self) -> bool:
@@ -166,7 +171,10 @@ class _SayingHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say the record; with its traceback where it has one."""
-        text = record.getMessage()
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError, KeyError):  # A library's slip must not end the job.
+            text = f"{record.msg} {record.args!r}"
         if record.exc_info:
             text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
         level = record.levelname.lower()
@@ -181,6 +189,15 @@ def _relayed(line: str) -> dict[str, Any] | None:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
+
+
+def _line(content: object) -> str:
+    try:
+        return orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        # A path that is not UTF-8 (surrogates in it), a number of more than 64 bits.
+        text = json.dumps(content, default=str, ensure_ascii=False)
+        return text.encode("utf-8", "replace").decode()
 
 
 def _object(event: str, text: str, level: str, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,10 @@ from typing import Any
 from urllib.parse import quote
 
 MASK = "***"
-_NAMES = re.compile(r"(_KEY|_TOKEN|_SECRET|PASSWORD|PASSWD|_CREDENTIALS?)$", re.IGNORECASE)
+_NAMES = re.compile(
+    r"(_KEY|APIKEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|_PASS|_PWD?|_CREDENTIALS?)$",
+    re.IGNORECASE,
+)
 _SHORTEST = 6
 """Shorter values (`1`, `true`) are words of any text, and no secrets."""
 

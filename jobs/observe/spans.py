@@ -9,6 +9,7 @@ import importlib.util
 import os
 import sys
 import time
+import traceback
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import entry_points
@@ -16,6 +17,7 @@ from typing import Any
 
 from jobs.observe.current import current_run
 from jobs.observe.logs import say
+from jobs.observe.secrets import mask
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _SERVICE = "memoryflow"
@@ -129,8 +131,29 @@ def _warn(why: str) -> None:
 
 @contextmanager
 def _span(tracer: Any, name: str, attributes: Mapping[str, Any]) -> Generator[None]:
-    with tracer.start_as_current_span(name, attributes=_all(attributes)):
-        yield
+    # Recorded by us: an error may quote a secret, and its message goes to another machine.
+    with tracer.start_as_current_span(
+        name, attributes=_all(attributes), record_exception=False, set_status_on_exception=False
+    ) as current:
+        try:
+            yield
+        except Exception as error:
+            _record(current, error)
+            raise
+
+
+def _record(current: Any, error: Exception) -> None:
+    """The error as OpenTelemetry's conventions have it, masked."""
+    from opentelemetry.trace import Status, StatusCode  # noqa: PLC0415
+
+    kind, message = type(error).__name__, mask(str(error))
+    told = {
+        "exception.type": kind,
+        "exception.message": message,
+        "exception.stacktrace": mask("".join(traceback.format_exception(error))),
+    }
+    current.add_event("exception", told)
+    current.set_status(Status(StatusCode.ERROR, f"{kind}: {message}"))
 
 
 def _all(attributes: Mapping[str, Any]) -> dict[str, Any]:

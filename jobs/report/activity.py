@@ -23,8 +23,11 @@ def activity(warehouse: Warehouse) -> dict[str, Any] | None:
         return None
     unit = _unit(first, last)
     rows = warehouse.rows(
-        f"SELECT b.bucket, coalesce(m.n, 0) FROM (SELECT unnest(generate_series("
-        f"date_trunc('{unit}', ?::TIMESTAMPTZ), ?::TIMESTAMPTZ, INTERVAL 1 {unit})) AS bucket) b "
+        # The century of the year 1 (an unset time of many programs) begins before it, where
+        # Python has no time.
+        "SELECT greatest(b.bucket, TIMESTAMPTZ '0001-01-01 00:00:00+00'), coalesce(m.n, 0) FROM ("
+        f"SELECT unnest(generate_series(date_trunc('{unit}', ?::TIMESTAMPTZ), "
+        f"?::TIMESTAMPTZ, INTERVAL 1 {unit})) AS bucket) b "
         f"LEFT JOIN (SELECT date_trunc('{unit}', timestamp) AS bucket, count(*) AS n FROM messages "
         f"WHERE is_current GROUP BY 1) m USING (bucket) ORDER BY 1",
         [first, last],

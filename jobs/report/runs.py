@@ -79,7 +79,6 @@ def _steps(warehouse: Warehouse, run_id: str, spec: Row) -> list[Row]:
         counts = orjson.loads(row.pop("counts"))
         row["operator"] = operators.get(row["step"], "")
         row["share"] = 100 * (row["milliseconds"] or 0) / longest
-        row["kept_share"] = 100 * (row["kept"] or 0) / max(1, row["kept"] + row["computed"])
         row["told"] = {name: counts[name] for name in _COUNTED if counts.get(name)}
     return rows
 

@@ -17,15 +17,19 @@ def job_address(text: str) -> str:
     Raises:
         UsageError: it is none, or holds a password.
     """
-    parts = urlsplit(text if "://" in text else f"//{text}")
+    try:
+        parts = urlsplit(text if "://" in text else f"//{text}")
+    except ValueError as error:
+        raise UsageError(f"--address is not where a cluster takes jobs: {error}") from None
     if "@" in parts.netloc:
         raise UsageError(
             "--address holds a user or password; Ray's token goes into the environment variable "
             "RAY_AUTH_TOKEN, or into a file that RAY_AUTH_TOKEN_PATH names"
         )
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+        shown = text.partition("?")[0]  # What follows may be a token.
         raise UsageError(
-            f"--address '{text}' is not where a cluster takes jobs. That is its dashboard: "
+            f"--address '{shown}' is not where a cluster takes jobs. That is its dashboard: "
             f"http://{_host(parts.hostname)}:{DASHBOARD_PORT} (ray:// and HOST:6379 are addresses "
             "for `memoryflow run`, from a machine of the cluster)"
         )

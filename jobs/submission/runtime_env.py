@@ -84,8 +84,11 @@ def _read(file: Path) -> RuntimeEnv:
         raise UsageError(f"--runtime-env {file} is larger than {_MAX_BYTES} bytes")
     try:
         found: object = yaml.safe_load(data)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"--runtime-env {file} is not YAML: {error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # Without the message, which quotes the line: perhaps with a key.
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1} of --runtime-env" if mark is not None else "--runtime-env"
+        raise UsageError(f"{where} {file} is not YAML") from None
     if found is None:
         return {}
     if not isinstance(found, dict):

@@ -46,7 +46,8 @@ def submit(
     if last is not None and (last.active or (last.status == "SUCCEEDED" and not again)):
         tell(_already(last))
         return Submission(last, new=False)
-    job_id = attempt_id(request.submission_id, len(attempts) + 1)
+    number = _attempt(request.submission_id, last.id) if last else 0
+    job_id = attempt_id(request.submission_id, number + 1)
     try:
         with staged_application(request.file) as folder:
             cluster.submit(
@@ -63,17 +64,25 @@ def submit(
 
 
 def attempts_of(submission_id: str, jobs: Sequence[Job]) -> list[Job]:
-    """Jobs that were started for one request, in their order."""
-    by_id = {job.id: job for job in jobs}
-    attempts: list[Job] = []
-    while (job := by_id.get(attempt_id(submission_id, len(attempts) + 1))) is not None:
-        attempts.append(job)
-    return attempts
+    """Jobs that were started for one request, in their order.
+
+    Numbers may be missing: `ray job delete` removes jobs that have ended.
+    """
+    ours = [job for job in jobs if _attempt(submission_id, job.id)]
+    return sorted(ours, key=lambda job: _attempt(submission_id, job.id))
 
 
 def attempt_id(submission_id: str, number: int) -> str:
     """The id of the first, second, ... job for a request."""
     return submission_id if number == 1 else f"{submission_id}-{number}"
+
+
+def _attempt(submission_id: str, job_id: str) -> int:
+    """The number in an id of `attempt_id`; 0 where it is of another request."""
+    number = job_id.removeprefix(f"{submission_id}-")
+    if job_id == submission_id:
+        return 1
+    return int(number) if number != job_id and number.isdecimal() else 0
 
 
 def _already(job: Job) -> str:

@@ -77,7 +77,7 @@ def check_lines(lines: list[bytes]) -> None:
     assert set(resent.dead_letters["dead_letter_id"].to_pylist()) <= known
 
 
-@briefly()
+@briefly(6)
 @given(LINES)
 def test_lines(lines: list[bytes]) -> None:
     check_lines(lines)

@@ -66,7 +66,7 @@ def check_yaml(text: str) -> None:
         assert loaded.spec.steps
 
 
-@briefly(5)
+@briefly(3)
 @given(YAML_TEXT)
 def test_pipelines(text: str) -> None:
     check_yaml(text)
@@ -135,7 +135,7 @@ SECRET = "hunter2-s3cret"
 SLIPS = st.sampled_from(["", "/", "?", "#", "%", "[", " ", "&x", "@", ":99999", "?stream=a&b=c"])
 
 
-@briefly(20)
+@briefly(8)
 @given(st.sampled_from(["redis", "rediss", "kafka", "REDIS", "file", "postgres"]), SLIPS, SLIPS)
 def test_no_error_shows_a_password(scheme: str, before: str, after: str) -> None:
     for uri in (
@@ -221,22 +221,12 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlSession]:
         yield opened
 
 
-def check_query(session: SqlSession, query: str) -> None:
+@at_length
+@given(QUERIES)
+def test_queries_at_length(session: SqlSession, query: str) -> None:
     try:
         shown = str(session.execute(query).to_pylist())
     except SqlError as error:
         shown = str(error)
     assert Path("/etc/hostname").read_text().strip() not in shown
-
-
-@briefly(15)
-@given(QUERIES)
-def test_queries(session: SqlSession, query: str) -> None:
-    check_query(session, query)
-
-
-@at_length
-@given(QUERIES)
-def test_queries_at_length(session: SqlSession, query: str) -> None:
-    check_query(session, query)
     assert session.execute("FROM messages").num_rows == 1

@@ -48,6 +48,7 @@ def accesses(folder: Path) -> list[dict[str, Any]]:
         return read_table(opened, "accesses").sort_by("rank").to_pylist()
 
 
+@pytest.mark.slow
 def test_a_row_per_result_in_one_transaction(folder: Path) -> None:
     before = digest_at(folder)
     with open_warehouse(folder, read_only=True) as opened:

@@ -83,6 +83,7 @@ def test_search_without_what_is_archived(folder: Path) -> None:
     assert nothing == []
 
 
+@pytest.mark.slow
 def test_judged_at_the_time_of_the_question(folder: Path) -> None:
     """`as_of` before `asked_at` before now."""
     options = SearchOptions(archive="age_hours > 1")

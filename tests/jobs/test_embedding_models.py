@@ -63,6 +63,7 @@ def test_a_static_warehouse_is_searched_by_its_model(tmp_path: Path) -> None:
         assert first.text == TALK["c1"][0]
 
 
+@pytest.mark.slow
 def test_of_two_models_the_last_runs_counts(tmp_path: Path) -> None:
     path = search_warehouse(tmp_path / "w", STATIC_MODEL_ID, MODEL_ID)
     with open_warehouse(path) as warehouse:

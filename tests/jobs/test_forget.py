@@ -180,6 +180,7 @@ def test_person(warehouse: Warehouse, name: str, gone: set[str]) -> None:
     assert before - after == gone
 
 
+@pytest.mark.slow
 def test_dead_letters_of_steps_go_with_their_conversation_alone(warehouse: Warehouse) -> None:
     """What a model says may hold any number: it is none of a message that has it as its id."""
     ingest(warehouse, {"c1": {"7": "one", "8": "two"}, "c2": {"9": "three"}})
@@ -239,6 +240,7 @@ def test_dry_run_touches_nothing(warehouse: Warehouse) -> None:
         assert counts(reader)["messages"] == 3
 
 
+@pytest.mark.slow
 def test_killed_before_the_physical_part(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,6 +259,7 @@ def test_killed_before_the_physical_part(
     assert leaks(warehouse.path, CANARY) == []
 
 
+@pytest.mark.slow
 def test_a_failed_rebuild_changes_nothing(warehouse: Warehouse) -> None:
     ingest(warehouse, {"c1": {"m1": CANARY, "m2": "bye"}})
 

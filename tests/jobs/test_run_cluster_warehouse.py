@@ -13,10 +13,12 @@ from tests.jobs.processes import Finished, cli, running
 from tests.servers.places import BUCKET, Place, Servers, running_servers
 from tests.servers.postgres import PASSWORD
 from tests.servers.s3 import SECRET
-from transforms.warehouse.connection import open_warehouse
+from transforms.warehouse.connection import METADATA, open_warehouse
 
 pytestmark = pytest.mark.slow
 
+STAGE_MIB = 0.008
+"""Of a slice's tables only the largest, so that the workers do write, but few files."""
 CANARY = "Qzzwarbleford"
 LINES = sample_lines(per_log=24)
 ERASED = [
@@ -35,7 +37,7 @@ class Work:
     servers: Servers
 
     def run(self, warehouse: Path, log: str = "log.jsonl") -> list[object]:
-        options = ["--workers", 2, "--commit-mib", 0.01, "--json"]
+        options = ["--workers", 2, "--commit-mib", 0.01, "--stage-mib", STAGE_MIB, "--json"]
         return [
             "run",
             self.folder / "p.yaml",
@@ -81,8 +83,16 @@ def built(work: Work) -> Place:
 
 def test_killed_and_run_again_it_equals_a_local_build(work: Work, built: Place) -> None:
     assert digest_at(built.folder) == digest_at(work.folder / "local")
-    assert built.data_files()
     assert not (built.folder / "data").exists()
+
+
+def test_what_the_workers_wrote_is_in_the_bucket_and_registered(built: Place) -> None:
+    with open_warehouse(built.folder, read_only=True) as opened:
+        paths = opened.rows(f"SELECT path FROM {METADATA}.ducklake_data_file")
+    registered = {path.rsplit("/", 1)[-1] for (path,) in paths}
+    written = {key.rsplit("/", 1)[-1] for key in built.data_files()}
+    assert [name for name in registered if name.startswith("staged-")]
+    assert registered <= written
 
 
 def test_a_second_run_changes_nothing(work: Work, built: Place) -> None:

@@ -117,7 +117,7 @@ def test_the_second_fence_holds_alone(
     session: SqlSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the table functions only SQLite's own goes past DuckDB's file system."""
-    monkeypatch.setattr("jobs.sql_guard.check_tree", lambda _: None)
+    monkeypatch.setattr("jobs.sql_guard.check_tree", lambda *_: None)
     (tmp_path / "secret.csv").write_text("a\n1\n")
     for function in ("read_csv", "read_text", "read_blob", "glob", "read_json"):
         with pytest.raises(SqlError, match="file system operations are disabled"):

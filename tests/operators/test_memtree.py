@@ -254,6 +254,7 @@ def test_summaries_are_bounded_and_made_of_the_childrens_sentences(texts, limit)
     assert all(one.text in originals or one.text.endswith("…") for one in made.sentences)
 
 
+@pytest.mark.slow
 def test_many_facts_take_seconds_at_most():
     rng = random.Random(5)
     rows = [

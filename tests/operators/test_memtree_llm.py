@@ -234,6 +234,7 @@ def test_a_recorded_answer_is_not_asked_for_again():
     assert models.round_trips == 0
 
 
+@pytest.mark.slow
 def test_streaming_two_thousand_facts_into_one_tree_costs_at_most_450_calls():
     counts = streamed(LlmSummarizer(llm=LLM), sessions=100, size=20)
     assert 300 <= counts[-1] <= 450, "issue 4; 771 if every session refreshes everything"

@@ -87,6 +87,7 @@ def batches(draw: st.DrawFn) -> Batches:
     return [(log[a:b], draw(waits | st.just(list(BOTH)))) for a, b in pairwise(edges)]
 
 
+@pytest.mark.slow
 @given(batches())
 @examples(7)
 def test_however_it_waited_a_full_build_gives_what_one_build_gives(pieces):

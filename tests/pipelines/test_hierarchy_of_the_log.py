@@ -35,6 +35,7 @@ def test_increments_give_what_one_run_gives(log, cuts, backwards):
     assert build(batches).content() == build([log]).content()
 
 
+@pytest.mark.slow
 @given(themed(), st.integers(0, 22))
 @examples(4)
 def test_however_it_waited_a_consolidation_gives_what_one_run_gives(log, cut):
@@ -105,6 +106,7 @@ def test_a_conversation_is_what_it_is_alone():
         assert mine == rows, name
 
 
+@pytest.mark.slow
 def test_a_changed_step_of_a_level_leaves_the_levels_below_alone():
     """What is computed again is the step and what is downstream of it, for every such step."""
     store = build([story()])

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from operators.base import ModelAccess, Tables
 from pipelines.part_sizes import PartSizes
 from pipelines.plan import Plan, plan
-from pipelines.session_parts import PartRows, build_part, split_steps
+from pipelines.session_parts import PartRows, _runs, build_part, split_steps
 from pipelines.slice_build import SliceResult, build_slice, cut_slice
 from schemas.message import Message
 from schemas.tombstones import tombstone_id
@@ -89,6 +90,7 @@ def kept_counts(result: SliceResult) -> dict[str, dict[str, int]]:
     }
 
 
+@pytest.mark.slow
 @given(
     messages(size=16),
     st.lists(st.integers(0, 16), max_size=3),
@@ -117,6 +119,16 @@ def test_the_steps_of_a_part_follow_from_the_plan():
     steps = shipped().steps
     assert split_steps(steps[5:]) is None  # Folds alone.
     assert split_steps([steps[0], *steps[5:]]) is None
+
+
+def test_parts_of_fifty_megabytes_are_of_equal_size():
+    sessions = pl.DataFrame(
+        {"session_id": [f"{n:04}" for n in range(2000)], "chars": [25_000] * 2000},
+        schema={"session_id": pl.String, "chars": pl.UInt32},  # As Polars counts characters.
+    )
+    runs = _runs(sessions, PartSizes(5_000, 6, 50_000, 500_000))
+    assert [int(run["chars"].sum()) for run in runs] == [500_000] * 100
+    assert pl.concat(runs).equals(sessions)
 
 
 def test_the_whole_takes_what_the_parts_hand_over(monkeypatch):

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+import pytest
 from hypothesis import given
 
 from operators.parse.jsonl import parse_jsonl
@@ -118,6 +119,7 @@ def test_without_late_messages_nothing_is_counted():
     assert "event_time" not in build(MemoryStore(), STORY[:1]).counters
 
 
+@pytest.mark.slow
 @given(messages(), messages())
 @examples(6)
 def test_dead_letters_taken_in_give_the_memory_of_the_whole_log(log, more):

@@ -46,6 +46,7 @@ def test_an_archive_that_explodes_is_left(
     assert "no log but a bomb" in detail
 
 
+@pytest.mark.slow
 def test_what_came_before_the_bomb_is_read(tmp_path: Path) -> None:
     good = {"conversation_id": "c", "message_id": "m", "speaker": "a", "text": "hi"}
     line = json.dumps(good | {"timestamp": "2024-01-01T00:00:00Z"}).encode() + b"\n"
@@ -122,14 +123,19 @@ def _nine(number: int) -> str:
     return ",".join([f"*a{number}"] * 9)
 
 
+GROWING = [
+    "x-a0: &a0 [1,1,1,1,1,1,1,1,1]\n"
+    + "".join(f"x-a{i}: &a{i} [{_nine(i - 1)}]\n" for i in range(1, 12)),
+    "x-a0: &a0 {a: 1}\n"
+    + "".join(f"x-a{i}: &a{i} {{<<: [{_nine(i - 1)}]}}\n" for i in range(1, 12)),
+    "x-d: " + "[" * 1_200 + "]" * 1_200 + "\n",
+]
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        "x-a0: &a0 [1,1,1,1,1,1,1,1,1]\n"
-        + "".join(f"x-a{i}: &a{i} [{_nine(i - 1)}]\n" for i in range(1, 12)),
-        "x-a0: &a0 {a: 1}\n"
-        + "".join(f"x-a{i}: &a{i} {{<<: [{_nine(i - 1)}]}}\n" for i in range(1, 12)),
-        "x-d: " + "[" * 1_200 + "]" * 1_200 + "\n",
+        *(pytest.param(text, marks=pytest.mark.slow) for text in GROWING),
         "x-a: &a [*a]\n",
         "x-a: &a {<<: *a}\n",
         "x-t: !!python/object/apply:os.system ['touch pwned']\n",

@@ -1,5 +1,6 @@
 """A secret that is given stays where it was given: in no output, plan, error or table."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -10,23 +11,45 @@ import pytest
 
 from jobs.commands.load_plan import load_plan
 from jobs.errors import UsageError
+from jobs.local_models import LocalModels
+from jobs.observe.datasets import source_input
+from jobs.observe.logs import JsonLines
+from jobs.observe.watch import watched
+from jobs.report.write import write_report
 from jobs.run_record import DONE, RunRecord
 from operators.llm.engines.api_key import ApiKey
 from operators.llm.engines.openai_endpoint import OpenAiEngine
 from operators.llm.spec import OpenAiLlm
+from operators.parse.jsonl import parse_jsonl
 from pipelines.errors import PipelineError
+from pipelines.slice_build import build_slice
 from tests.jobs.processes import REPO
+from tests.servers.llm_simulator import running_simulator
 from transforms.sources.errors import InputError
 from transforms.sources.live.kafka_settings import KafkaSettings
 from transforms.sources.live.open_source import open_live_source
 from transforms.sources.live.redis_address import RedisAddress
-from transforms.warehouse.commit import ChangeSet, commit
+from transforms.warehouse.commit import ChangeSet, commit, upsert
 from transforms.warehouse.connection import open_warehouse
 
 SECRET = "hunter2s3cretZq"
 REDIS = f"redis://bot:{SECRET}@127.0.0.1:1/0?stream=chat"
 KAFKA = f"kafka://127.0.0.1:1/chat?sasl.password={SECRET}&sasl.username=bot"
 ENDPOINT = "http://127.0.0.1:1/v1"
+LOG = [
+    json.dumps(
+        {
+            **{"conversation_id": "c1", "message_id": f"m{number}", "speaker": speaker},
+            **{"timestamp": f"2024-03-01T10:0{number}:00Z", "text": text},
+        }
+    ).encode()
+    for number, (speaker, text) in enumerate(
+        [
+            *(("Ana", "I work at the harbour now."), ("Ben", "I live in Oslo with my dog Rufus.")),
+            *(("Ana", "My sister moved to Lima in May."), ("Ben", "I play chess every Friday.")),
+        ]
+    )
+]
 
 
 def found_in(folder: Path) -> list[str]:
@@ -37,6 +60,7 @@ def found_in(folder: Path) -> list[str]:
     return found + [str(f) for f in tables if SECRET in str(pq.read_table(f).to_pylist())]
 
 
+@pytest.mark.slow
 def test_a_run_leaves_no_secret_in_the_warehouse(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,6 +82,38 @@ def test_a_run_leaves_no_secret_in_the_warehouse(
     assert SECRET not in str(rows)
     assert SECRET not in repr(sources)
     assert SECRET not in repr(plan)
+    assert found_in(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_a_whole_build_leaves_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Read, built by a model that asks for a key, committed, told and reported; without Ray."""
+    monkeypatch.setenv("LLM_KEY", SECRET)
+    monkeypatch.setattr(sys, "stderr", JsonLines(sys.stderr))
+    folder, events = tmp_path / "w", tmp_path / "events.jsonl"
+    read = parse_jsonl(enumerate(LOG, 1), "log.jsonl")
+    with (
+        running_simulator(http_500=0.05, seed=1) as endpoint,
+        contextlib.closing(LocalModels()) as models,
+        watched("run", "demo", folder, events=events) as watch,
+        open_warehouse(folder) as warehouse,
+        watch.writing(warehouse),
+    ):
+        plan = load_plan("conversation_memory_llm", endpoint.url, "m", "LLM_KEY")
+        watch.started([source_input(KAFKA), source_input(REDIS)])
+        built = build_slice(read.messages, (), None, plan.steps, models)
+        run = RunRecord("run", plan, "log.jsonl").row(DONE, {"counters": built.counters})
+        commit(warehouse, built.changes, [upsert("runs", run)])
+        assert endpoint.stats()["answered"] > 3
+        assert warehouse.rows("SELECT count(*) FROM artifacts")[0][0] > 3
+        watch.ended({"endpoint": endpoint.url})
+    write_report(folder, tmp_path / "report.html")
+    captured = capsys.readouterr()
+    assert "run.report" in captured.err
+    assert "kafka://127.0.0.1:1" in events.read_text("utf-8")
+    assert SECRET not in captured.out + captured.err
     assert found_in(tmp_path) == []
 
 

@@ -1,15 +1,20 @@
 """SQL reads the memory tables and nothing else: attacks beyond those of `test_sql.py`."""
 
+import json
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 
+from jobs import sql_limits
 from jobs.errors import UsageError
+from jobs.observe.logs import JsonLines
 from jobs.sql import SqlSession
 from jobs.sql_guard import MAX_QUERY_CHARS, SqlError
-from jobs.sql_limits import SqlLimits, memory_bytes
+from jobs.sql_limits import SqlLimits, memory_bytes, process_limits
 from tests.transforms.warehouse.rows import messages
 from transforms.warehouse.commit import ChangeSet, commit
 from transforms.warehouse.connection import open_warehouse
@@ -100,6 +105,21 @@ def test_a_function_is_found_wherever_it_stands(session: SqlSession, query: str)
         session.execute(query)
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("FROM pg_settings", "SUMMARIZE pg_catalog.pg_settings", 'FROM "PG_Settings"'),
+        *("DESCRIBE pg_settings", "EXPLAIN ANALYZE FROM system.pg_catalog.pg_settings"),
+        *("SELECT (SELECT any_value(setting) FROM pg_settings)", "FROM duckdb_logs"),
+        "FROM messages WHERE text IN (SELECT setting FROM pg_settings)",
+    ],
+)
+def test_the_configuration_is_not_shown(session: SqlSession, query: str) -> None:
+    """Keys of an object store and the password of a proxy would be in it."""
+    with pytest.raises(SqlError, match="it shows no memory"):
+        session.execute(query)
+
+
 def test_files_are_no_tables_even_in_the_data_folder(session: SqlSession, filled: Path) -> None:
     file = next((filled / "data").rglob("*.parquet"))
     for query in (f"FROM '{file}'", f'FROM main."{file}"', f"DESCRIBE '{file}'", "FROM 'x.csv'"):
@@ -124,6 +144,7 @@ def test_odd_text_is_refused_in_words(session: SqlSession, query: str, said: str
     assert session.execute("FROM messages").num_rows == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "query",
     [
@@ -138,11 +159,27 @@ def test_a_query_without_end_is_interrupted(filled: Path, query: str) -> None:
         assert session.execute("SELECT 1").num_rows == 1
 
 
+@pytest.mark.slow
 def test_a_result_without_end_is_refused(filled: Path) -> None:
     with SqlSession(filled, limits=SqlLimits(rows=50_000)) as session:
         with pytest.raises(SqlError, match=r"more than 50,000 rows .* add LIMIT"):
             session.execute("FROM range(1000000000000)")
         assert session.execute("FROM range(50000)").num_rows == 50_000
+
+
+def test_the_end_of_a_process_is_told_as_every_error_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sql_limits, "_GRACE_SECONDS", 0.0)
+    ended = Event()
+    monkeypatch.setattr(sql_limits.os, "_exit", lambda _: ended.set())
+    monkeypatch.setattr(sql_limits.resource, "setrlimit", lambda *_: None)
+    monkeypatch.setattr(sys, "stderr", JsonLines(sys.stderr))
+    with process_limits(SqlLimits(seconds=0.01)):
+        assert ended.wait(5)
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["level"]) == ("command.failed", "error")
+    assert line["message"] == "the query did not end after 0.01 s"
 
 
 def test_memory_limits_are_read() -> None:

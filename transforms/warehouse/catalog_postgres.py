@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transforms.warehouse.errors import WarehouseError
-from transforms.warehouse.identity import foreign
+from transforms.warehouse.identity import foreign, in_use
 from transforms.warehouse.lock import POLL_SECONDS, WriteLock
 from transforms.warehouse.lock_postgres import AdvisoryLock
 from transforms.warehouse.postgres import READER, WRITER, PostgresAddress, run
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import psycopg
 
 _OWNER_TABLE = "memoryflow_warehouse"
+_LAKE_TABLE = "ducklake_metadata"
 _ROLE = "memoryflow"
 
 
@@ -45,6 +46,7 @@ class PostgresCatalog:
         """See `CatalogStore`."""
         with self._address.connected(_ROLE) as connection:
             if _owner(connection) is None:
+                self._require_unused(connection)
                 run(connection, f"CREATE TABLE IF NOT EXISTS {_OWNER_TABLE} (id text NOT NULL)")
                 run(connection, f"INSERT INTO {_OWNER_TABLE} VALUES (%s)", [identity])
             self._require_ours(connection, identity)
@@ -76,6 +78,11 @@ class PostgresCatalog:
 
     def close(self) -> None:
         """Connections are closed where they are used."""
+
+    def _require_unused(self, connection: "psycopg.Connection[tuple[Any, ...]]") -> None:
+        """WarehouseError for another program's DuckLake: its snapshots and files would go."""
+        if run(connection, f"SELECT to_regclass('{_LAKE_TABLE}')")[0][0] is not None:
+            raise in_use(self.where, _LAKE_TABLE, self._folder)
 
     def _require_ours(
         self, connection: "psycopg.Connection[tuple[Any, ...]]", identity: str

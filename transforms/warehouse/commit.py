@@ -82,8 +82,8 @@ def commit(
 
     Either everything is visible afterwards or nothing. Retried as a whole while the catalog
     is busy. With nothing to change, no snapshot is made and the current one is returned.
-    Raises WarehouseError (read-only, disk full or failing), ValueError (a missing column, a
-    null or a value that does not fit the registry).
+    Raises WarehouseError (read-only, lock lost, disk full or failing), ValueError (a missing
+    column, a null or a value that does not fit the registry).
     """
     warehouse.require_writable()
     prepared = [_prepare(c) for c in (*changes, *bookkeeping) if not c.empty]
@@ -99,6 +99,9 @@ def commit(
             for change in prepared:
                 _insert(connection, change)
                 _register(connection, change)
+            # Asked last: who takes the lock ends what is open on the catalog, so a transaction
+            # that began before cannot be committed, and one that began after ends here.
+            warehouse.require_writable()
             connection.execute("COMMIT")
         except BaseException:
             _rollback(connection)

@@ -187,7 +187,11 @@ def _apply(warehouse: Warehouse, function: str, size: int) -> CompactionReport:
 
 
 def call_function(warehouse: Warehouse, function: str) -> list[tuple[Any, ...]]:
-    """CALL a DuckLake function, retried while the catalog is busy; WarehouseError: disk full."""
+    """CALL a DuckLake function that writes, retried while the catalog is busy.
+
+    WarehouseError: the lock was lost, the disk is full.
+    """
+    warehouse.require_writable()
     with disk_failures(warehouse):
         return with_retry(lambda: warehouse.connection.execute(f"CALL {function}").fetchall())
 

@@ -9,6 +9,7 @@ A warehouse is a folder:
     memoryflow.json  marker, written last when the warehouse is made: format version
     write.lock       held by the process that has it open for writing
     write.queue      held by the process that waits for write.lock
+    staging/         a mark for as long as workers may write Parquet themselves: see staging
     tmp/             what DuckDB spills; emptied by the next writer after a crash
 """
 

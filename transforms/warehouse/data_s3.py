@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from transforms.warehouse.errors import WarehouseError
-from transforms.warehouse.identity import LOCATION_FILE, foreign
+from transforms.warehouse.identity import LOCATION_FILE, foreign, in_use
 from transforms.warehouse.location import S3Settings
 from transforms.warehouse.s3_bucket import Bucket
 from transforms.warehouse.scope import literal
@@ -77,6 +77,7 @@ class S3Data:
         key = f"{self._key_prefix}{_OWNER_OBJECT}"
         owner = self.bucket.read(key)
         if owner is None:
+            self._require_unused()
             self.bucket.write(key, f"{identity}\n")
             owner = self.bucket.read(key) or ""
         if owner.strip() != identity:
@@ -84,9 +85,7 @@ class S3Data:
 
     def file_names(self) -> set[str]:
         """See `DataStore`."""
-        start = f"{self._key_prefix}{_DATA_DIR}/"
-        keys = (key for key, _ in self.bucket.objects())
-        return {key.rsplit("/", 1)[-1] for key in keys if key.startswith(start)}
+        return {key.rsplit("/", 1)[-1] for key, _ in self.bucket.objects(f"{_DATA_DIR}/")}
 
     def scrub(self) -> None:
         """See `DataStore`: older versions and unfinished uploads of the prefix go."""
@@ -114,6 +113,11 @@ class S3Data:
     def _key_prefix(self) -> str:
         _, _, prefix = self._prefix.removeprefix("s3://").partition("/")
         return f"{prefix}/" if prefix else ""
+
+    def _require_unused(self) -> None:
+        """WarehouseError where something is there already: upkeep would take it for orphans."""
+        for key, _ in self.bucket.objects(f"{_DATA_DIR}/"):
+            raise in_use(self.uri, key.rsplit("/", 1)[-1], self._warehouse)
 
     def _secrets(self) -> dict[str, str]:
         return _required(os.environ, self._settings.variables, self._prefix, self._warehouse)

@@ -18,6 +18,7 @@ from transforms.warehouse.errors import WarehouseError
 from transforms.warehouse.kv_files import finish_kv_changes, remove_unnamed_kv_files
 from transforms.warehouse.maintenance import call, expire, remove_unneeded_files
 from transforms.warehouse.retry import with_retry
+from transforms.warehouse.staging import remove_abandoned
 
 PENDING_FILE = "erasure.pending"
 # Copies of memory text outside the tables; all can be made again from the tables.
@@ -50,6 +51,7 @@ def erase_physically(warehouse: Warehouse) -> None:
     """
     warehouse.require_writable()
     announce_erasure(warehouse)
+    remove_abandoned(warehouse)  # From now on, no worker that outlived its run leaves a file.
     call(warehouse, f"ducklake_rewrite_data_files('{LAKE}', delete_threshold => 0.0)")
     call(warehouse, f"ducklake_flush_inlined_data('{LAKE}')")
     expire(warehouse, timedelta(0))
@@ -111,6 +113,8 @@ def _set_statistics(warehouse: Warehouse, changed: list[dict[str, object]]) -> N
     rows = pa.Table.from_pylist(changed, _STATISTICS)
 
     def update() -> None:
+        # Without the lock they might narrow what another has widened, and hide its rows.
+        warehouse.require_writable()
         connection = warehouse.connection
         connection.register(_CHANGED, rows)
         try:

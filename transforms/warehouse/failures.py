@@ -78,7 +78,10 @@ def disk_failures(warehouse: Warehouse) -> Generator[None]:
 def _remove_leftovers(warehouse: Warehouse) -> None:
     """Files that are in no snapshot; on a full disk they take the room that is needed."""
     # Where this fails too, they stay until the next start; the first error is the one to tell.
-    with contextlib.suppress(duckdb.Error, OSError):
+    with contextlib.suppress(duckdb.Error, OSError, WarehouseError):
+        # Who was cut off from the lock's server fails here as well. By now another may write, and
+        # what that one has not committed yet is in no snapshot either.
+        warehouse.require_writable()
         warehouse.connection.execute(
             f"CALL ducklake_delete_orphaned_files('{LAKE}', cleanup_all => true)"
         ).fetchall()

@@ -44,6 +44,15 @@ def ensure_identity(folder: Path) -> str:
     return identity_of(folder)
 
 
+def in_use(where: str, what: str, folder: Path) -> WarehouseError:
+    """The refusal of a place that no warehouse has marked as its own, and that is not empty."""
+    return WarehouseError(
+        f"{where} is not empty ({what!r}), and no warehouse of memoryflow has made that",
+        folder,
+        "Name a database and a prefix of its own in warehouse.yaml.",
+    )
+
+
 def foreign(where: str, owner: str, folder: Path) -> WarehouseError:
     """The refusal of a place that belongs to another warehouse."""
     return WarehouseError(

@@ -188,7 +188,8 @@ def _parsed(data: bytes, file: Path) -> Mapping[str, Any]:
         raise WarehouseError("is too large", file, "See docs/warehouses.md for an example.")
     try:
         content = yaml.safe_load(data)
-    except yaml.YAMLError as error:
+    # ValueError: of a date that is none; RecursionError: of too many brackets.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark is not None else "the file"
         raise WarehouseError(

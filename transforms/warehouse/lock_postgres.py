@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 # "mfkw"; advisory locks are counted per database, and a warehouse has one of its own.
 _SPACE = 0x6D666B77
 _WRITE, _QUEUE = 1, 2
+_HELD = (
+    "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() "
+    "AND classid = %s AND objid = %s AND objsubid = 2 AND granted"
+)
 _LOOK_SECONDS = 0.2
 _LEFT_SECONDS = 10.0
 
@@ -71,7 +75,8 @@ class AdvisoryLock(WriteLock):
 
         connection = self._connection
         try:
-            if connection is not None and run(connection, "SELECT 1"):
+            # Not only whether it answers: to look for others, `wanted` opens one without the lock.
+            if connection is not None and run(connection, _HELD, [_SPACE, _WRITE]):
                 return
         except psycopg.Error:
             pass

@@ -1,6 +1,7 @@
 """Connections to the PostgreSQL database of a catalog, and what their failures mean."""
 
 import os
+import re
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -22,9 +23,16 @@ _FIXES: tuple[tuple[str, str], ...] = (
     ("does not exist", "Create it (createdb, createuser), or correct `catalog` in the file."),
     ("no pg_hba.conf entry", "Let this host in on the server (pg_hba.conf)."),
     ("could not translate host name", "Correct the host in `catalog`."),
-    ("too many clients", "Raise max_connections: each process takes three connections."),
+    ("too many clients", "Raise max_connections: each process takes up to four connections."),
     ("permission denied", "The user must own the database of the catalog."),
+    (
+        "lock timeout",
+        "Close readers of the warehouse and other transactions on it (pg_stat_activity), then run "
+        "the same command again.",
+    ),
 )
+# Of libpq's words, those that are a secret themselves, and not the name of a file with one.
+_SECRET_WORDS = re.compile(r"password|secret|^scram_")
 _REACH = "Check that the server runs and that host and port in `catalog` are right."
 
 
@@ -97,7 +105,7 @@ class PostgresAddress:
                 self.file,
                 'For instance "postgres:host=db port=5432 dbname=memory user=memory".',
             ) from None
-        secret = sorted(name for name in found if "password" in name)
+        secret = sorted(name for name in found if _SECRET_WORDS.search(name))
         if secret:
             raise WarehouseError(
                 f"catalog: {secret[0]} may not stand here",

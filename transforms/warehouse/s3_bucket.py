@@ -57,9 +57,9 @@ class Bucket:
         with self._failures():
             self._client.put_object(Bucket=self.name, Key=key, Body=content.encode())
 
-    def objects(self) -> Iterator[tuple[str, int]]:
-        """Key and size of every object; a request for a thousand."""
-        for page in self._pages("list_objects_v2"):
+    def objects(self, below: str = "") -> Iterator[tuple[str, int]]:
+        """Key and size of every object `below` the prefix; a request for a thousand."""
+        for page in self._pages("list_objects_v2", below):
             for entry in page.get("Contents", ()):
                 yield str(entry["Key"]), int(entry["Size"])
 
@@ -125,10 +125,10 @@ class Bucket:
                 count += 1
         return count
 
-    def _pages(self, operation: str) -> Iterator[dict[str, Any]]:
+    def _pages(self, operation: str, below: str = "") -> Iterator[dict[str, Any]]:
         with self._failures():
             pages = self._client.get_paginator(operation)
-            yield from pages.paginate(Bucket=self.name, Prefix=self.prefix)
+            yield from pages.paginate(Bucket=self.name, Prefix=f"{self.prefix}{below}")
 
     @contextmanager
     def _failures(self) -> Generator[None]:
@@ -172,6 +172,8 @@ def _client(settings: S3Settings, secrets: dict[str, str], file: Path) -> Any:
             read_timeout=_READ_SECONDS,
             retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
             s3={"addressing_style": "path" if settings.style == "path" else "virtual"},
+            # Of AWS_ENDPOINT_URL and ~/.aws/config DuckDB knows nothing: it would be another store.
+            ignore_configured_endpoint_urls=True,
         ),
     )
 

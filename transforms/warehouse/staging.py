@@ -145,7 +145,7 @@ class Stager:
         except (duckdb.Error, OSError) as error:
             failure = disk_failure(error, self._staging.warehouse)
             raise failure or error from error
-        self._require_going_on(file)
+        self._require_going_on(change.table, rows, file.path)
         return replace(change, inserts=None, staged=(*change.staged, file))
 
     def _write(self, table: str, rows: pa.Table, path: str) -> None:
@@ -164,16 +164,23 @@ class Stager:
         finally:
             self._connection.unregister(_ROWS)
 
-    def _require_going_on(self, file: StagedFile) -> None:
+    def _require_going_on(self, table: str, rows: pa.Table, path: str) -> None:
         if self._staging.marker.exists():
             return
-        if "://" not in file.path:
-            Path(file.path).unlink(missing_ok=True)
+        self._take_back(table, rows, path)
         raise WarehouseError(
             "the run that this slice belongs to has ended",
             self._staging.warehouse,
             "Nothing is lost: the next run does what is missing.",
         )
+
+    def _take_back(self, table: str, rows: pa.Table, path: str) -> None:
+        if "://" not in path:
+            Path(path).unlink(missing_ok=True)
+            return
+        # DuckDB removes no object; emptied, it holds nothing of the log until a sweep finds it.
+        with contextlib.suppress(duckdb.Error):
+            self._write(table, rows.slice(0, 0), path)
 
 
 def _open(warehouse: Warehouse, least_bytes: int) -> Staging:

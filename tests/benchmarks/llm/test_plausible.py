@@ -204,6 +204,7 @@ def _prompts() -> list[Prompt[Any]]:
     return [found[name] for name in sorted(found)]
 
 
+@pytest.mark.slow
 def test_valid_for_every_prompt_of_ours() -> None:
     prompts = _prompts()
     assert prompts

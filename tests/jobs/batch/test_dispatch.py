@@ -17,6 +17,7 @@ from ray.exceptions import ActorDiedError, ObjectLostError, RayError, RayTaskErr
 
 from jobs.batch import crew as crew_module
 from jobs.batch import dispatch as dispatch_module
+from jobs.batch.build import _slices
 from jobs.batch.crew import Crew
 from jobs.batch.dispatch import Dispatch
 from jobs.batch.reading import Partition, Partitioned
@@ -24,6 +25,8 @@ from jobs.batch.slices import Slice
 from jobs.batch.workers import SliceReport
 from jobs.errors import EngineError
 from operators.llm.errors import BudgetReachedError
+from pipelines.plan import plan
+from schemas.tables import TABLES
 
 LOST_OBJECT = ObjectLostError("00" * 28, None, "")
 FATES: dict[str, RayError] = {
@@ -120,7 +123,7 @@ QUIET: Any = SimpleNamespace(
 
 def build(slices: int, fates: list[str], workers: int) -> tuple[Committed, int]:
     """Every worker shares the fates; returns what was taken, and how often was read again."""
-    pieces = [Slice([f"old-{n}"], [], [n], 10, 100) for n in range(slices)]
+    pieces = [Slice([f"old-{n}"], [], [n], 10, 100, parts=["part"]) for n in range(slices)]
     committed, reads = Committed(), 0
 
     def read_again(wanted: Any) -> Partitioned:
@@ -132,6 +135,8 @@ def build(slices: int, fates: list[str], workers: int) -> tuple[Committed, int]:
         crew = Crew(lambda: Worker(fates), workers, QUIET.waits)
         crew.wait_ready([])
         Dispatch(crew, pieces, read_again, committed, QUIET).run()  # pyright: ignore
+    if committed.report.stopped is None:
+        assert not any(piece.blocks or piece.parts for piece in pieces), "memory is given back"
     return committed, reads
 
 
@@ -162,8 +167,9 @@ def test_what_is_finished_is_committed_before_the_build_fails() -> None:
     ):
         crew = Crew(lambda: Worker(["worker"]), 1, QUIET.waits)
         crew.wait_ready([])
-        pieces = [Slice(["a"], [], [1], 1234, 5678)]
-        with pytest.raises(EngineError, match=r"1,234 messages .* lost 4 times.* ActorDiedError"):
+        pieces = [Slice(["a"], [], [1], 1234, 5678, parts=["b", "c"])]
+        said = r"1,234 messages .* and 2 finished parts .* lost 4 times.* ActorDiedError"
+        with pytest.raises(EngineError, match=said):
             Dispatch(crew, pieces, lambda wanted: Partitioned(), committed, QUIET).run()  # pyright: ignore
     assert committed.pending
 
@@ -174,6 +180,17 @@ def test_a_budget_ends_it_in_order_and_a_defect_at_once() -> None:
     assert sum(committed.taken.values()) == 2
     with pytest.raises(EngineError, match="could not be built"):
         build(5, ["defect"], 1)
+
+
+def test_what_was_read_is_held_by_the_slices_alone() -> None:
+    using = plan("conversation_memory").runtime
+    letters = TABLES["dead_letters"].empty()
+    read = Partitioned({1: Partition(["a"], 1, 10), 2: Partition(["b"], 1, 10)}, [letters])
+    nothing_recorded: Any = None
+    (piece,) = _slices(read, nothing_recorded, [], using, 2)
+    assert piece.blocks == ["a", "b"]
+    assert not read.partitions
+    assert not read.dead_letters
 
 
 def test_workers_that_never_start_are_given_up() -> None:

@@ -18,6 +18,7 @@ from jobs.doctor.warehouse import lock_holder, warehouse
 from jobs.run_record import RunRecord
 from pipelines.plan import plan
 from tests.jobs.processes import cli
+from tests.servers.places import running_servers
 from tests.transforms.warehouse.rows import messages
 from transforms.warehouse.commit import ChangeSet, commit, upsert
 from transforms.warehouse.connection import open_warehouse
@@ -69,6 +70,22 @@ def test_a_warehouse_in_its_states(built):
     (newer,) = warehouse(Scope(built))
     assert newer.status == "fail"
     assert "Update memoryflow" in newer.detail
+
+
+@pytest.mark.slow
+def test_a_writer_whose_lock_is_kept_by_a_server(tmp_path):
+    """Its run is under way and not killed, though nobody has the folder's file locked."""
+    with running_servers() as servers:
+        folder = servers.place(tmp_path / "outside", "postgres").folder
+        with open_warehouse(folder, threads=1) as opened:
+            run = RunRecord("run", plan("conversation_memory"), "x").row("running", {})
+            commit(opened, [], [upsert("runs", run)])
+            in_use = list(warehouse(Scope(folder)))
+        left = list(warehouse(Scope(folder)))
+    assert statuses(in_use) == {"warehouse": "ok", "writer": "ok", "last run": "ok"}
+    assert "has it open" in in_use[1].detail
+    assert statuses(left)["last run"] == "warn"
+    assert "nobody" in left[1].detail
 
 
 def test_no_warehouse(tmp_path):

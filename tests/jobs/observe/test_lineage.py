@@ -128,7 +128,9 @@ def test_rows_that_replace_others_count_as_written(warehouse):
     ("uri", "namespace", "name"),
     [
         ("redis://user:secret@host:6379/0?stream=chat", "redis://host:6379", "0?stream=chat"),
+        ("redis://h/0?stream=a&stream=b&consumer=x", "redis://h", "0?stream=a&stream=b"),
         ("kafka://broker:9092/topic", "kafka://broker:9092", "topic"),
+        ("kafka://a:9092,b:9093/t?sasl.password=x&group=g", "kafka://a:9092,b:9093", "t"),
     ],
 )
 def test_a_source_is_named_without_its_password(uri, namespace, name):
@@ -136,4 +138,5 @@ def test_a_source_is_named_without_its_password(uri, namespace, name):
 
 
 def test_files_that_grow_are_files():
-    assert source_input("/logs/chat").namespace == "file"
+    for uri in ("/logs/a chat?.jsonl", "file:///logs/a%20chat?.jsonl"):
+        assert source_input(uri) == Input("file", "/logs/a chat?.jsonl")

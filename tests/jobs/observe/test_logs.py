@@ -18,6 +18,7 @@ from jobs.observe.logs import (
     say,
     wanted_format,
 )
+from jobs.observe.secrets import secrets_of
 
 
 class Stderr(io.StringIO):
@@ -129,6 +130,48 @@ def test_secrets_of_the_environment_never_appear(stderr, monkeypatch, format_):
         assert part not in out
     assert out.count("***") >= 4
     assert "abc" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        *(("LLM_KEY", True), ("OPENAI_APIKEY", True), ("REDIS_PW", True), ("DB_PASS", True)),
+        *(("HF_TOKEN", True), ("OLDPWD", False), ("COMPASS", False)),
+    ],
+)
+def test_names_of_secrets(name, secret):
+    assert bool(secrets_of({name: "a longer value"})) is secret
+
+
+def test_what_cannot_be_json_is_a_line_all_the_same(stderr):
+    """A file name that is not UTF-8, and a number of more than 64 bits."""
+    stderr.install("json")
+    say("command.failed", "no file bad\udcff.jsonl", number=2**70)
+    print("a library says bad\udcff", file=sys.stderr)
+
+    told, printed = objects(stderr)
+    assert (told["message"], told["number"]) == ("no file bad?.jsonl", 2**70)
+    assert printed["message"] == "a library says bad?"
+
+
+def test_a_wrong_log_record_of_a_library_ends_nothing(stderr):
+    stderr.install("json")
+    logging.root.handlers[:] = logging.root.handlers[-1:]  # pytest's own would raise.
+    logging.getLogger("somebody").error("%d calls", "many")
+
+    (line,) = objects(stderr)
+    assert line["message"] == "%d calls ('many',)"
+
+
+@pytest.mark.parametrize("format_", ["text", "json"])
+def test_lines_written_together_are_masked_too(stderr, monkeypatch, format_):
+    monkeypatch.setenv("ACME_API_KEY", "sk-123456789")
+    stderr.install(format_)
+    sys.stderr.writelines(["with sk-123456789\n", "and more\n"])
+
+    assert "sk-123456789" not in stderr.getvalue()
+    if format_ == "json":
+        assert [line["message"] for line in objects(stderr)] == ["with ***", "and more"]
 
 
 def test_a_bar_is_not_drawn_among_objects(stderr):

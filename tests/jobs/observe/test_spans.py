@@ -56,6 +56,16 @@ def test_an_error_is_in_its_span(provider, exporter):
     assert [event.name for event in commit.events] == ["exception"]
 
 
+def test_an_error_in_a_span_quotes_no_secret(provider, exporter, monkeypatch):
+    monkeypatch.setenv("ACME_API_KEY", "sk-123456789")
+    with pytest.raises(ValueError, match="sk-"), traced_by(provider), span("commit"):
+        raise ValueError("no answer for sk-123456789")
+
+    (commit,) = exporter.get_finished_spans()
+    assert "no answer for ***" in commit.events[0].attributes["exception.message"]
+    assert "sk-123456789" not in commit.to_json()
+
+
 def test_without_a_tracer_there_is_nothing():
     assert not tracing()
     with span("commit", number=1):

@@ -1,15 +1,19 @@
 """The page: everything is in it, nothing of what it shows is markup, and it asks for no network."""
 
 import re
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
 
 from jobs.errors import UsageError
+from jobs.report.activity import activity
 from jobs.report.letters import short
 from jobs.report.runs import run_of
 from jobs.report.write import write_report
 from tests.jobs.report.filled import CONVERSATION, EARLIER, HOSTILE, RUN, fill
+from tests.transforms.warehouse.rows import make_rows
+from transforms.warehouse.commit import ChangeSet, commit
 from transforms.warehouse.connection import open_warehouse
 from transforms.warehouse.errors import WarehouseError
 
@@ -165,6 +169,17 @@ def test_an_empty_warehouse(tmp_path):
     page = Page((tmp_path / "r.html").read_text("utf-8"))
     for said in ("Nothing has been built", "No messages yet", "No scenes yet", "No trees yet"):
         assert said in page.text
+
+
+def test_a_time_that_was_never_set(tmp_path):
+    """The year 1, as many programs write it: its century begins before Python's time."""
+    times = [datetime(1, 1, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)]
+    rows = [{"message_id": f"m{i}", "timestamp": t} for i, t in enumerate(times)]
+    with open_warehouse(tmp_path / "w", threads=1) as warehouse:
+        commit(warehouse, [ChangeSet("messages", inserts=make_rows("messages", rows))])
+        found = activity(warehouse)
+    assert found is not None
+    assert [box.title for box in found["columns"]] == ["1: 1 messages", "2000: 1 messages"]
 
 
 def test_where_it_cannot_be_written(built, tmp_path):

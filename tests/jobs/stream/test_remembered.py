@@ -1,6 +1,7 @@
 """What a worker remembers is what it would read."""
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ def rows_of(table: pa.Table) -> list[str]:
     return sorted(map(repr, table.to_pylist()))
 
 
+@pytest.mark.slow
 @examples(6)
 @given(st.lists(messages(size=5), min_size=2, max_size=4), st.data())
 def test_as_the_store_has_it(batches, data: st.DataObject) -> None:

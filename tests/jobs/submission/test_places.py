@@ -25,6 +25,7 @@ def test_an_address_of_a_dashboard_is_taken(text: str) -> None:
         ("head:6379", "http://head:8265"),
         ("auto", "http://HOST:8265"),
         ("", "http://HOST:8265"),
+        ("http://[::1", "Invalid IPv6 URL"),
     ],
 )
 def test_another_address_is_refused_with_the_right_one(text: str, hint: str) -> None:
@@ -36,6 +37,12 @@ def test_another_address_is_refused_with_the_right_one(text: str, hint: str) -> 
 def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:
     with pytest.raises(UsageError, match="RAY_AUTH_TOKEN") as caught:
         job_address("http://me:sesame@head:8265")
+    assert "sesame" not in str(caught.value)
+
+
+def test_what_follows_an_address_is_not_repeated() -> None:
+    with pytest.raises(UsageError, match="'http://head:8265/'") as caught:
+        job_address("http://head:8265/?token=sesame")
     assert "sesame" not in str(caught.value)
 
 

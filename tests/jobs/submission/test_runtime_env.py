@@ -91,6 +91,7 @@ def test_the_number_of_threads_is_not_for_choice(tmp_path: Path) -> None:
         ("env_vars: [A]", "env_vars is not a mapping"),
         ("env_vars: {A: 1}", "env_vars.A is not a text; put it in quotes"),
         ("{", "is not YAML"),
+        ("env_vars: {A: 2025-99-99}", "is not YAML"),
         ("\xff", "is no field"),
         ("a: &a [*a]", "is no field"),
         ("#" * 1_100_000, "is larger than"),
@@ -100,6 +101,14 @@ def test_a_file_that_is_none_is_refused(text: str, message: str, tmp_path: Path)
     with pytest.raises(UsageError) as caught:
         runtime_env(file_with(tmp_path, text if text != "\xff" else "\xff: 1"), [])
     assert message in str(caught.value)
+
+
+def test_a_broken_line_is_not_repeated(tmp_path: Path) -> None:
+    file = file_with(tmp_path, 'env_vars:\n  MY_KEY: "sesame\n  B: "1"\n')
+    with pytest.raises(UsageError, match=r"line \d of --runtime-env .* is not YAML") as caught:
+        runtime_env(file, [])
+    assert "sesame" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -73,6 +73,21 @@ def test_the_last_attempt_decides() -> None:
     assert [found.id for found in attempts_of(ID, cluster.jobs())] == [ID, f"{ID}-2"]
 
 
+@pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED"])
+def test_an_attempt_counts_although_earlier_ones_were_deleted(status: str) -> None:
+    """By `ray job delete`, which takes only what has ended."""
+    cluster = cluster_with([job(f"{ID}-12", status), job(f"{ID}-9", "FAILED"), job(f"{ID}-x", "")])
+    done, _ = send(cluster)
+
+    assert (cluster.submitted, done.new, done.job.id) == ([], False, f"{ID}-12")
+
+
+def test_after_a_failed_one_comes_the_next_number() -> None:
+    done, _ = send(cluster_with([job(f"{ID}-3", "FAILED")]))
+
+    assert done.job.id == f"{ID}-4"
+
+
 def test_another_that_was_quicker_is_followed() -> None:
     cluster = FakeCluster(taken=True)
     cluster.connections.append([])

@@ -191,6 +191,7 @@ print(json.dumps(scenes(talk(7, ("boat", "oven", "kite")), max_members=9), defau
 """
 
 
+@pytest.mark.slow
 def test_every_process_finds_the_same():
     def run(seed: str) -> str:
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(REPO)}

@@ -7,10 +7,13 @@ import pytest
 import stamina
 
 from transforms.warehouse.connection import open_warehouse
+from transforms.warehouse.data_s3 import S3Data
 from transforms.warehouse.errors import WarehouseError
 from transforms.warehouse.identity import ensure_identity
-from transforms.warehouse.location import Location, load_location
+from transforms.warehouse.location import Location, S3Settings, load_location
+from transforms.warehouse.postgres import PostgresAddress
 from transforms.warehouse.retry import with_retry
+from transforms.warehouse.s3_bucket import Bucket
 from transforms.warehouse.stores import stores_of
 
 SECRET = "Tr0ub4dor"
@@ -61,6 +64,11 @@ def test_aws_needs_no_endpoint(folder: Path) -> None:
         (f'catalog: "postgres:host=db PASSWORD = {SECRET}"', "catalog: no password"),
         (f'catalog: "postgres:postgresql://me:{SECRET}@db/x"', "catalog: no password"),
         (f'catalog: "postgres:host=db sslpassword={SECRET}"', "catalog: no password"),
+        (
+            f'catalog: "postgres:host=db oauth_client_secret={SECRET}"',
+            "catalog: oauth_client_secret",
+        ),
+        (f'catalog: "postgres:host=db scram_client_key={SECRET}"', "catalog: scram_client_key"),
         (f'catalog: "postgres:host=db {SECRET}"', "catalog: .* not those of libpq"),
         (f'catalog: "mysql:{SECRET}"', "catalog: is neither 'sqlite' nor"),
         (f"data: /srv/{SECRET}", "data: is neither 'local' nor"),
@@ -75,6 +83,8 @@ def test_aws_needs_no_endpoint(folder: Path) -> None:
         ("datta: s3://b-1", "datta: there is no such field.*Known are catalog, data, s3"),
         ("s3: {use_ssl: false}", "s3 is given, but data is not in S3"),
         ("catalog: [", "line 1 is not YAML"),
+        ("catalog: 2025-99-99", "is not YAML"),
+        ("[" * 9000, "is not YAML"),
         ("", "says nothing"),
     ],
 )
@@ -129,3 +139,46 @@ def test_conflicts_in_postgres_are_tried_again() -> None:
 
     with stamina.set_testing(True, attempts=20):
         assert with_retry(once) == 1
+
+
+def test_the_address_is_that_of_the_file_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where DuckDB goes: it does not know the variables of the AWS tools."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://elsewhere:1")
+    secrets = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": SECRET}
+    bucket = Bucket("bucket", "", S3Settings(), secrets, Path("warehouse.yaml"))
+    assert "elsewhere" not in bucket._client.meta.endpoint_url
+
+
+def test_a_prefix_with_files_of_others_is_not_taken(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Upkeep would sweep them away as orphans; what is beside the data is no matter."""
+    written: dict[str, str] = {}
+    there = ["team/data/logs.parquet"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setattr(Bucket, "read", lambda _, key: written.get(key))
+    monkeypatch.setattr(Bucket, "write", lambda _, key, text: written.update({key: text}))
+    monkeypatch.setattr(
+        Bucket,
+        "_pages",
+        lambda _, __, below: [
+            {"Contents": [{"Key": k, "Size": 1} for k in there if k.startswith(f"team/{below}")]}
+        ],
+    )
+    data = S3Data("s3://bucket/team", S3Settings(), folder)
+    with pytest.raises(WarehouseError, match=r"s3://bucket/team/data is not empty.*logs\.parquet"):
+        data.claim("ours")
+    assert written == {}
+    there[:] = ["team/other/logs.parquet"]
+    data.claim("ours")
+    there.append("team/data/ours.parquet")
+    data.claim("ours")
+    assert data.file_names() == {"ours.parquet"}
+
+
+def test_a_reader_in_the_way_of_erasure_is_not_taken_for_a_server_that_is_down() -> None:
+    address = PostgresAddress("host=db", Path("warehouse.yaml"))
+    told = str(address.failure("canceling statement due to lock timeout"))
+    assert "Close readers of the warehouse" in told
+    assert "Check that the server runs" not in told

@@ -124,6 +124,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
 days = st.integers(0, 4000).map(lambda hours: hours / 8)
 
 
+@pytest.mark.slow
 @examples(25)
 @given(
     st.floats(0, 1).map(lambda x: round(x, 4)),

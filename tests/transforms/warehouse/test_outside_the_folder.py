@@ -287,6 +287,10 @@ def test_a_cut_off_writer_writes_no_more(in_postgres: Place) -> None:
             first.connection.execute("COMMIT")
         with pytest.raises(WarehouseError, match=r"lock was lost.*run the same command again"):
             commit(first, [ChangeSet("messages", inserts=messages("c1", {"m2": "hello"}))])
+        # To look for others it connects again, without the lock.
+        assert not first.wanted()
+        with pytest.raises(WarehouseError, match="lock was lost"):
+            maintain(first)
         first.close()
         assert ids(second) == ["m1"]
         commit(second, [ChangeSet("messages", inserts=messages("c1", {"m3": "hello"}))])
@@ -380,6 +384,20 @@ def test_another_warehouse_is_not_taken_over(both: Place, tmp_path: Path) -> Non
     (tmp_path / "all" / "warehouse.id").write_text(found)
     with open_warehouse(tmp_path / "all", threads=1) as restored:
         assert counts(restored)["facts"] == 1
+
+
+def test_what_another_program_has_there_is_not_taken_over(both: Place) -> None:
+    client = both.servers.s3.client()
+    client.put_object(Bucket=BUCKET, Key=f"{both.prefix}/data/table/theirs.parquet", Body=b"rows")
+    with pytest.raises(WarehouseError, match=r"not empty.*theirs\.parquet"):
+        open_warehouse(both.folder)
+    assert len(both.data_files()) == 1
+    client.delete_object(Bucket=BUCKET, Key=f"{both.prefix}/data/table/theirs.parquet")
+    with both.servers.postgres.connect(str(both.database)) as connection:
+        connection.execute("DROP TABLE memoryflow_warehouse")
+        connection.execute("CREATE TABLE ducklake_metadata (key text)")
+    with pytest.raises(WarehouseError, match=r"not empty.*ducklake_metadata"):
+        open_warehouse(both.folder)
 
 
 def test_the_file_does_not_go_away(place: Place) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.transforms.warehouse.rows import make_rows, messages, one_row_everywhere
@@ -17,7 +18,7 @@ from transforms.warehouse.connection import METADATA, Warehouse, open_warehouse
 from transforms.warehouse.erasure import erase_physically
 from transforms.warehouse.errors import WarehouseError
 from transforms.warehouse.read import read_table
-from transforms.warehouse.staging import STAGING_DIR, Stager, remove_abandoned, staging
+from transforms.warehouse.staging import STAGING_DIR, Stager, Staging, remove_abandoned, staging
 
 pytestmark = pytest.mark.slow  # Many small commits: twelve seconds in all.
 
@@ -195,6 +196,30 @@ def test_files_of_a_killed_run_go_before_the_next(warehouse: Warehouse) -> None:
     with pytest.raises(WarehouseError, match="has ended"):
         Stager(opened).stage([ChangeSet("messages", inserts=texts("c"))])
     assert len(parquet_files(warehouse)) == 1
+
+
+def test_erasure_ends_the_staging_of_a_killed_run(warehouse: Warehouse) -> None:
+    """Else a worker that is still alive could leave what was forgotten in a file."""
+    killed = staging(warehouse, 1)
+    opened = killed.__enter__()
+    Stager(opened).stage([ChangeSet("messages", inserts=texts("b"))])
+    erase_physically(warehouse)
+    assert parquet_files(warehouse) == []
+    with pytest.raises(WarehouseError, match="has ended"):
+        Stager(opened).stage([ChangeSet("messages", inserts=texts("b"))])
+    assert parquet_files(warehouse) == []
+
+
+def test_an_object_of_a_run_that_has_ended_holds_nothing(tmp_path: Path) -> None:
+    """A URI stands in for an object store, where DuckDB removes nothing."""
+    folder = tmp_path / "data" / "main" / "messages"
+    folder.mkdir(parents=True)
+    ended = Staging(tmp_path / STAGING_DIR / "token", (tmp_path / "data").as_uri(), 1, {"": 2048})
+    with pytest.raises(WarehouseError, match="has ended"):
+        Stager(ended).stage([ChangeSet("messages", inserts=texts("a"))])
+    (file,) = folder.iterdir()
+    assert pq.read_metadata(file).num_rows == 0
+    assert b"text 1" not in file.read_bytes()
 
 
 def test_a_process_that_sees_another_folder_is_refused(

@@ -46,6 +46,7 @@ def test_every_current_message_is_in_exactly_one_episode(sessions, seed):
         assert np.linalg.norm(episode.centroid) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 @examples(20)
 @given(st.integers(2, 30), SEEDS)
 def test_a_session_at_the_end_changes_only_the_episodes_that_take_it_in(sessions, seed):
