@@ -55,7 +55,7 @@ test: lint
 	$(BIN)/python -m pytest -m "not slow" -n 2 -q
 	$(BIN)/python -m pytest -m slow -q --durations=25
 
-# About 95 minutes on two cores. Needs the benchmark conversations, which are not in this repository.
+# About two and a half hours on two cores. Needs the benchmark conversations, which are not in this repository.
 bench: setup setup-llm
 	$(BIN)/python -m benchmarks.build --data $(DATA) --keep $(RESULTS)
 	$(BIN)/python -m benchmarks.increment $(RESULTS)/longmemeval_dev

@@ -5,6 +5,12 @@ import os
 
 _TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
+# Of Ray's client: they say of every upload what it is, and set their own level.
+_CHATTY_LOGGERS = (
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
 
 
 def prepare_submission_environment() -> None:
@@ -18,5 +24,9 @@ def prepare_submission_environment() -> None:
         os.environ.pop(name, None)
     if any(os.environ.get(name) for name in _TOKEN_VARIABLES):
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-    # Ray's client says on every upload what it uploads, on a logger that sets its own level.
-    logging.disable(logging.WARNING)
+    for name in _CHATTY_LOGGERS:
+        logging.getLogger(name).addFilter(_errors_only)
+
+
+def _errors_only(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR

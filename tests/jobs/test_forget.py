@@ -24,6 +24,8 @@ from transforms.warehouse.errors import WarehouseError
 from transforms.warehouse.maintenance import maintain
 from transforms.warehouse.read import conversation_ids, counts, read_table
 
+pytestmark = pytest.mark.slow  # Many builds and commits.
+
 CANARY = "AzzqCanaryZ"
 
 
@@ -114,7 +116,6 @@ def test_conversation_leaves_no_trace_in_any_table(warehouse: Warehouse, clean: 
     assert not (warehouse.path / PENDING_FILE).exists()
 
 
-@pytest.mark.slow
 def test_message_equals_never_ingested(warehouse: Warehouse, clean: Warehouse) -> None:
     ingest(clean, {"c1": {"m1": "hello", "m3": "bye"}, "c2": {"m2": f"{CANARY} there"}})
     ingest(warehouse, {"c1": {"m1": "hello", "m2": "my secret", "m3": "bye"}})
@@ -180,7 +181,6 @@ def test_person(warehouse: Warehouse, name: str, gone: set[str]) -> None:
     assert before - after == gone
 
 
-@pytest.mark.slow
 def test_dead_letters_of_steps_go_with_their_conversation_alone(warehouse: Warehouse) -> None:
     """What a model says may hold any number: it is none of a message that has it as its id."""
     ingest(warehouse, {"c1": {"7": "one", "8": "two"}, "c2": {"9": "three"}})
@@ -240,7 +240,6 @@ def test_dry_run_touches_nothing(warehouse: Warehouse) -> None:
         assert counts(reader)["messages"] == 3
 
 
-@pytest.mark.slow
 def test_killed_before_the_physical_part(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,7 +258,6 @@ def test_killed_before_the_physical_part(
     assert leaks(warehouse.path, CANARY) == []
 
 
-@pytest.mark.slow
 def test_a_failed_rebuild_changes_nothing(warehouse: Warehouse) -> None:
     ingest(warehouse, {"c1": {"m1": CANARY, "m2": "bye"}})
 
@@ -301,7 +299,6 @@ with open_warehouse(sys.argv[1], read_only=True) as warehouse:
 """
 
 
-@pytest.mark.slow
 def test_a_reader_in_the_way_is_named(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,8 @@ from transforms.warehouse.commit import commit, insert_new
 from transforms.warehouse.connection import Warehouse
 from transforms.warehouse.read import read_table
 
+pytestmark = pytest.mark.slow  # Many builds and commits.
+
 
 def late(rows: Iterable[dict[str, Any]]) -> TooLate:
     given = [{"content_hash": f"late-{row['text']}", "timestamp": START, **row} for row in rows]

@@ -12,6 +12,8 @@ from jobs.errors import UsageError
 from tests.jobs.builds import rows_at
 from tests.jobs.search_samples import search_warehouse, write_lines
 
+pytestmark = pytest.mark.slow  # Many builds and commits.
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

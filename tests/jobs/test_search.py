@@ -48,6 +48,7 @@ def test_as_of(session: SearchSession) -> None:
     assert [r.source_message_ids[0] for r in results] == ["c1/0"]
 
 
+@pytest.mark.slow
 def test_searchers_are_kept_up_to_a_limit(folder: Path) -> None:
     with SearchSession.open(folder, kept=1) as session:
         for conversation in ("c1", "c2", "c1"):

@@ -1,5 +1,6 @@
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,6 +64,7 @@ def test_every_message_is_in_one_cell_in_order_and_bounds_hold(speakers, turns, 
         assert len(cell["text"]) <= limit or len(cell["message_ids"]) == 1
 
 
+@pytest.mark.slow
 def test_thirty_thousand_messages_take_about_a_second():
     data = table(
         "messages", [{**row, "session_id": "s"} for row in chat("AB" * 15_000, "words " * 20)]

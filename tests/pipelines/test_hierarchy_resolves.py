@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,6 +51,7 @@ def test_it_resolves_after_every_increment(log, cuts):
         check(store)
 
 
+@pytest.mark.slow
 @given(themed(), st.lists(st.integers(0, 22), max_size=3))
 @examples(6)
 def test_it_resolves_while_steps_are_put_off(log, cuts):

@@ -39,6 +39,7 @@ def test_no_texts(embedder: MiniLm) -> None:
     assert embedder.embed([]).shape == (0, DIMENSION)
 
 
+@pytest.mark.slow
 @examples(15)
 @given(st.permutations(TEXTS), st.integers(1, len(TEXTS)))
 def test_vector_does_not_depend_on_its_batch(texts: list[str], size: int) -> None:

@@ -162,6 +162,7 @@ def test_any_order_and_any_batch_give_the_same(said, rng):
     assert all(order[source] > order[target] for source, target in ends)
 
 
+@pytest.mark.slow
 def test_a_thousand_facts_take_no_minutes():
     import time
 
