@@ -21,6 +21,8 @@ from transforms.warehouse.connection import open_warehouse
 from transforms.warehouse.errors import WarehouseError
 from transforms.warehouse.read import read_table
 
+pytestmark = pytest.mark.slow  # Many small commits.
+
 
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -48,7 +50,6 @@ def accesses(folder: Path) -> list[dict[str, Any]]:
         return read_table(opened, "accesses").sort_by("rank").to_pylist()
 
 
-@pytest.mark.slow
 def test_a_row_per_result_in_one_transaction(folder: Path) -> None:
     before = digest_at(folder)
     with open_warehouse(folder, read_only=True) as opened:
@@ -98,7 +99,6 @@ def test_a_batch_logs_all_its_questions(folder: Path, tmp_path: Path) -> None:
     assert log.write(folder) == sum(len(a["results"]) for a in answers) == 4
 
 
-@pytest.mark.slow
 def test_what_is_forgotten_is_in_no_access(folder: Path) -> None:
     log = log_of("lens", ask(folder, "lens", conversation="c2"))
     log.add("honey", ask(folder, "honey", conversation="c1"))

@@ -111,6 +111,7 @@ def test_fact(filled: Warehouse) -> None:
     assert same.canonical is not None
 
 
+@pytest.mark.slow  # A warehouse each.
 @pytest.mark.parametrize(
     ("memory", "sources"),
     [

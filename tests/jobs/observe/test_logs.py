@@ -38,11 +38,12 @@ class Stderr(io.StringIO):
 def stderr(monkeypatch):
     """The process's own logging is put back afterwards."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    handlers = logging.root.handlers[:]
+    handlers, level = logging.root.handlers[:], logging.root.level
     with at_run("test"):  # And no run has failed just now.
         pass
     yield Stderr(monkeypatch)
     logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
 
 
 def objects(stderr):

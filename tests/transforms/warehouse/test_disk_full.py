@@ -24,6 +24,8 @@ from transforms.warehouse.errors import WarehouseError
 from transforms.warehouse.failures import disk_failure
 from transforms.warehouse.read import read_table
 
+pytestmark = pytest.mark.slow  # Many small commits.
+
 
 @contextmanager
 def largest_file(size: int) -> Generator[None]:
@@ -199,7 +201,6 @@ def test_which_errors_are_the_disks(tmp_path: Path) -> None:
     assert disk_failure(OSError(5, "Input/output error"), tmp_path) is not None
 
 
-@pytest.mark.slow
 def test_a_process_with_a_limit_from_the_start(folder: Path) -> None:
     """As under `ulimit -f`: the error reaches the user, exit code and all."""
     code = (

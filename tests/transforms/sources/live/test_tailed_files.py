@@ -198,8 +198,8 @@ def test_an_unreadable_file_is_named_once_and_the_others_go_on(
     monkeypatch.setattr(descriptors.os, "open", guarded)
     append(tmp_path / "locked.jsonl", log(1, 2))
     append(tmp_path / "open.jsonl", log(3))
-    reader = Reader(tmp_path)
     with caplog.at_level(logging.WARNING):
+        reader = Reader(tmp_path)
         assert ids(reader.drain()) == [3]
     assert [record.getMessage() for record in caplog.records] == [
         f"cannot read {tmp_path}/locked.jsonl: Permission denied; going on with the others"
