@@ -107,7 +107,9 @@ def consolidate(
     left = len(behind) - len(wanted)
     if not wanted:
         return ConsolidationReport(left=left)
-    request = BuildRequest(plan, [], ReadOptions(), workers, address, limits=limits)
+    request = BuildRequest(
+        plan, [], ReadOptions(), workers, address, limits=limits, job="consolidate"
+    )
     watch = _StopWatch(quiet=quiet)
     done = bring_up_to_date(
         warehouse,

@@ -1,6 +1,7 @@
 """The pipeline that built a warehouse."""
 
 from jobs.errors import UsageError
+from jobs.recorded_builds import BUILDS
 from pipelines.plan import Plan, restored_plan
 from transforms.warehouse.connection import Warehouse
 
@@ -13,8 +14,7 @@ def last_plan(warehouse: Warehouse) -> Plan:
         PipelineError: an operator of the plan is not installed here.
     """
     rows = warehouse.rows(
-        "SELECT pipeline_spec FROM runs WHERE job IN ('run', 'stream') "
-        "ORDER BY started_at DESC, run_id LIMIT 1"
+        f"SELECT pipeline_spec FROM runs WHERE {BUILDS} ORDER BY started_at DESC, run_id LIMIT 1"
     )
     if not rows:
         raise UsageError(f"{warehouse.path}: nothing has been built here yet; see `memoryflow run`")

@@ -26,7 +26,7 @@ class RunRecord:
     """A run under way.
 
     Attributes:
-        job: run or stream.
+        job: run, stream or consolidate.
         plan: what it computes.
         input: what it reads, for people.
         run_id: that of the run this process is at, else a new one.

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from jobs.recorded_builds import BUILDS
 from jobs.stream.last_pulse import LastPulse, last_pulse
 from operators.parse.timestamps import EPOCH
 from pipelines.errors import PipelineError
@@ -121,7 +122,7 @@ def _event_time(
 def _delays(warehouse: Warehouse) -> tuple[timedelta, timedelta] | None:
     """Session gap and out-of-orderness of the last pipeline; None if it cannot be loaded."""
     rows = warehouse.rows(
-        "SELECT pipeline_spec FROM runs WHERE job IN ('run', 'stream') "
+        f"SELECT pipeline_spec FROM runs WHERE {BUILDS} "
         "ORDER BY job = 'stream' DESC, started_at DESC, run_id LIMIT 1"
     )
     if not rows:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from jobs.recorded_builds import BUILDS
 from pipelines.changes import RecordedCalls
 from transforms.warehouse.connection import Warehouse, open_warehouse
 
@@ -45,7 +46,7 @@ class RecordedStats:
     def last_plan(self) -> Mapping[str, Any] | None:
         """`runs.plan` of the last finished run."""
         rows = self._warehouse.rows(
-            "SELECT plan FROM runs WHERE status = 'done' AND job IN ('run', 'stream') "
+            f"SELECT plan FROM runs WHERE status = 'done' AND {BUILDS} "
             "ORDER BY started_at DESC, run_id LIMIT 1"
         )
         return json.loads(rows[0][0]) if rows else None

@@ -464,7 +464,7 @@ _RUNS = Table(
     ("run_id",),
     (
         _req("run_id", _S, "Run."),
-        _req("job", _S, "run, forget, ..."),
+        _req("job", _S, "run, stream, consolidate or forget."),
         _req("pipeline", _S, "Name of the pipeline."),
         _req("fingerprint", _S, "Fingerprint of the plan."),
         _req("plan", _S, "Fingerprint of each step, as JSON."),

@@ -50,6 +50,7 @@ class BuildRequest:
         commit_bytes: commit once so much is finished.
         stage_bytes: workers write inserts of a table from this size on as Parquet themselves.
         limits: what language models may cost.
+        job: the command, for `runs`.
     """
 
     plan: Plan
@@ -61,6 +62,7 @@ class BuildRequest:
     commit_bytes: int = 64 * 1024 * 1024
     stage_bytes: int = STAGE_BYTES
     limits: Limits = NO_LIMITS
+    job: str = "run"
 
 
 @dataclass
@@ -188,7 +190,9 @@ def _build_on_ray(
     if committer.report.stopped:
         committer.stop()
     elif complete:
-        committer.finish(ledger.rows(read.bad))
+        changed = ledger.changed()
+        progress.changed(changed)
+        committer.finish(ledger.rows(read.bad, changed))
     else:
         committer.commit(done=False)
     progress.finished()

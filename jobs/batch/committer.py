@@ -31,7 +31,7 @@ class Committer:
         self._last_commit = time.monotonic()
         self._began = time.time()
         files = ", ".join(str(file.path) for file in request.files[:20])
-        self._record = RunRecord("run", request.plan, files)
+        self._record = RunRecord(request.job, request.plan, files)
 
     def add(self, changes: Iterable[ChangeSet]) -> None:
         """Keep for the next commit."""

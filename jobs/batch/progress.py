@@ -1,7 +1,7 @@
 """Progress of a build on stderr: a bar on a terminal, a line now and then elsewhere."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -64,6 +64,12 @@ class Progress:
     def lost(self, text: str) -> None:
         """A process or a node went, and the work goes on without it."""
         self._say("build.lost", text, level="warning")
+
+    def changed(self, files: Sequence[str]) -> None:
+        """Input files that were written to while they were read: told however quiet we are."""
+        for file in files:
+            text = f"{file} changed while it was read; run again to have it as it is now"
+            say("input.changed", f"memoryflow: {text}", level="warning", file=file)
 
     def waits(self, text: str) -> None:
         """Something takes long to start."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import orjson
 
 from jobs.batch.input_ledger import KnownInput, known_inputs
+from jobs.recorded_builds import BUILDS
 from jobs.run_record import CURRENT
 from pipelines.plan import Plan
 from pipelines.slice_changes import DEFERRED, WHOLE_PLAN
@@ -79,8 +80,7 @@ def _stale(
     A superset is harmless: what the stamps show to be up to date is not computed again.
     """
     rows = warehouse.rows(
-        "SELECT fingerprint, status FROM runs WHERE job IN ('run', 'stream') "
-        "ORDER BY finished_at DESC, run_id"
+        f"SELECT fingerprint, status FROM runs WHERE {BUILDS} ORDER BY finished_at DESC, run_id"
     )
     for fingerprint, status in rows:
         if fingerprint != plan.fingerprint:

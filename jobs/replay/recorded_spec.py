@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from jobs.errors import UsageError
+from jobs.recorded_builds import BUILDS
 from jobs.replay.kv_rows import KvEpisode
 from operators.replay.spec import ReplaySpec
 from transforms.warehouse.connection import Warehouse
@@ -19,8 +20,7 @@ def recorded_spec(warehouse: Warehouse) -> ReplaySpec:
         UsageError: nothing has been built yet, or the section is of another program.
     """
     rows = warehouse.rows(
-        "SELECT pipeline_spec FROM runs WHERE job IN ('run', 'stream') "
-        "ORDER BY started_at DESC, run_id LIMIT 1"
+        f"SELECT pipeline_spec FROM runs WHERE {BUILDS} ORDER BY started_at DESC, run_id LIMIT 1"
     )
     if not rows:
         raise UsageError(f"{warehouse.path}: nothing has been built here yet; see `memoryflow run`")

@@ -9,6 +9,8 @@ from typing import Any
 import psutil
 import pytest
 
+from jobs.batch.reading import Partitioned
+from jobs.batch.reading_again import InputReader
 from tests.jobs.builds import (
     Lines,
     build_here,
@@ -56,6 +58,26 @@ def test_same_input_again_starts_no_engine(base: Path, built: Path) -> None:
     assert "nothing to do" in done.stdout
     assert not titles & {"raylet", "gcs_server"}
     assert (digest_at(built), snapshot(built), model_rows(built)) == before
+
+
+def test_a_file_that_was_edited_while_it_was_read_is_read_again(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its hash was taken before: otherwise the run would pass for one that has read all of it."""
+    log, read = write_log(tmp_path / "log.jsonl", LINES), InputReader.read
+
+    def read_half(reader: InputReader, **options: Any) -> Partitioned:
+        write_log(log, LINES[: len(LINES) // 2])
+        return read(reader, **options)
+
+    monkeypatch.setattr(InputReader, "read", read_half)
+    assert build_here(tmp_path / "w", log)["counters"]["messages"]["new"] < len(LINES)
+    assert f"{log} changed while it was read" in capsys.readouterr().err
+    monkeypatch.undo()
+    write_log(log, LINES)
+    assert not build_here(tmp_path / "w", log)["skipped"]
+    assert digest_at(tmp_path / "w") == digest_at(base / "w")
+    assert build_here(tmp_path / "w", log)["skipped"]
 
 
 def test_same_lines_in_another_file(built: Path, tmp_path: Path) -> None:

@@ -38,3 +38,16 @@ def test_one_new_file_among_known_ones_is_enough(tmp_path: Path):
 def test_a_ledger_that_knows_nothing_knows_nothing(tmp_path: Path):
     (tmp_path / "a.jsonl").write_text("{}\n")
     assert not ledger(tmp_path).all_known({})
+
+
+def test_a_file_that_changed_after_it_was_hashed_is_left_out(tmp_path: Path):
+    (tmp_path / "a.jsonl").write_text("{}\n")
+    (tmp_path / "b.jsonl").write_text("[]\n")
+    (tmp_path / "c.jsonl").write_text("[1]\n")
+    taken = ledger(tmp_path)
+    assert taken.changed() == []
+    (tmp_path / "b.jsonl").write_text("[]\n[]\n")
+    (tmp_path / "c.jsonl").unlink()
+    assert taken.changed() == [str(tmp_path / "b.jsonl"), str(tmp_path / "c.jsonl")]
+    rows = taken.rows(0, taken.changed()).to_pylist()
+    assert [row["source"] for row in rows] == [str(tmp_path / "a.jsonl")]
