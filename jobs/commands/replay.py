@@ -1,7 +1,6 @@
 """`replay`: answers from the raw history, through compressed KV caches."""
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +21,7 @@ from jobs.commands.options import (
 )
 from jobs.commands.recall import shown_messages, time_of
 from jobs.errors import UsageError
+from jobs.observe.logs import say
 from operators.replay.spec import ReplaySpec
 from transforms.warehouse.connection import Warehouse, open_warehouse
 
@@ -219,4 +219,4 @@ def _show_built(built: "Sequence[Built]", *, as_json: bool) -> None:
 
 
 def _note(line: str) -> None:
-    print(f"memoryflow: {line}", file=sys.stderr, flush=True)
+    say("replay", f"memoryflow: {line}")

@@ -1,11 +1,11 @@
 """What a search does where its evidence is thin: it asks the raw history."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from jobs.errors import JobError
+from jobs.observe.logs import say
 from jobs.replay.engines import check_installed
 from jobs.replay.kv_rows import KvEpisode, read_kv_rows
 from jobs.replay.recorded_spec import recorded_spec, spec_of_caches
@@ -111,7 +111,7 @@ class Escalation:
     def _tell(self, line: str) -> None:
         if line not in self._told:
             self._told.add(line)
-            print(f"memoryflow: {line}", file=sys.stderr)
+            say("search.replay", f"memoryflow: {line}", level="warning")
 
 
 def as_result(found: Replayed, results: Sequence[Result]) -> Result:

@@ -1,6 +1,7 @@
 """Input and warehouse as the cluster will see them."""
 
 import glob
+import os
 from pathlib import Path
 
 import psutil
@@ -24,7 +25,10 @@ def absolute_place(text: str, option: str) -> str:
             f"{option} {text} is a URL; give a path that all nodes share. (A warehouse in object "
             "storage has a folder, too: see docs/cluster.md)"
         )
-    return str(Path(text).absolute())
+    # `a/../b` is another name for b, and another name would be another job, unless a is a link.
+    plain = os.path.abspath(text)  # noqa: PTH100 - pathlib keeps the dots
+    same = Path(plain).resolve() == Path(text).resolve()
+    return plain if same else str(Path(text).absolute())
 
 
 def on_local_disk(text: str) -> bool:

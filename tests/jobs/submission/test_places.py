@@ -77,6 +77,15 @@ def test_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert absolute_place("/shared/logs", "--input") == "/shared/logs"
 
 
+def test_one_place_has_one_name_unless_a_link_makes_two(tmp_path: Path) -> None:
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
+    assert absolute_place(f"{tmp_path}/plain/../logs/*.gz", "--input") == f"{tmp_path}/logs/*.gz"
+    through = f"{tmp_path}/link/../logs"  # That is far/logs.
+    assert absolute_place(through, "--input") == through
+
+
 @pytest.mark.parametrize("text", ["-", "s3://bucket/logs"])
 def test_what_is_no_path_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--input"):
