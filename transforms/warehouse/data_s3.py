@@ -78,22 +78,24 @@ class S3Data:
         owner = self.bucket.read(key)
         if owner is None:
             self._require_unused()
-            self.bucket.write(key, f"{identity}\n")
+            self._require_outside()
+            self.bucket.create(key, f"{identity}\n")
             owner = self.bucket.read(key) or ""
         if owner.strip() != identity:
             raise foreign(self._prefix, owner.strip(), self._warehouse)
 
     def file_names(self) -> set[str]:
         """See `DataStore`."""
-        return {key.rsplit("/", 1)[-1] for key, _ in self.bucket.objects(f"{_DATA_DIR}/")}
+        keys = (key for key, _ in self.bucket.objects(f"{_DATA_DIR}/"))
+        return {key.rsplit("/", 1)[-1] for key in keys if key.endswith(".parquet")}
 
     def scrub(self) -> None:
-        """See `DataStore`: older versions and unfinished uploads of the prefix go."""
-        self.bucket.remove_hidden()
+        """See `DataStore`: older versions and unfinished uploads go."""
+        self.bucket.remove_hidden(f"{_DATA_DIR}/")
 
     def outside_bytes(self) -> int:
-        """All objects of the prefix; lists them."""
-        return sum(size for _, size in self.bucket.objects())
+        """All Parquet files; lists them."""
+        return sum(size for _, size in self.bucket.objects(f"{_DATA_DIR}/"))
 
     @property
     def bucket(self) -> Bucket:
@@ -118,6 +120,14 @@ class S3Data:
         """WarehouseError where something is there already: upkeep would take it for orphans."""
         for key, _ in self.bucket.objects(f"{_DATA_DIR}/"):
             raise in_use(self.uri, key.rsplit("/", 1)[-1], self._warehouse)
+
+    def _require_outside(self) -> None:
+        """WarehouseError below the `data/` of another warehouse, which would sweep ours away."""
+        parts = self._key_prefix.split("/")
+        for place, part in enumerate(parts):
+            above = "/".join([*parts[:place], _OWNER_OBJECT])
+            if part == _DATA_DIR and (owner := self.bucket.read(above, lenient=True)):
+                raise foreign(self._prefix, owner.strip(), self._warehouse)
 
     def _secrets(self) -> dict[str, str]:
         return _required(os.environ, self._settings.variables, self._prefix, self._warehouse)

@@ -157,8 +157,8 @@ def test_a_prefix_with_files_of_others_is_not_taken(
     there = ["team/data/logs.parquet"]
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setattr(Bucket, "read", lambda _, key: written.get(key))
-    monkeypatch.setattr(Bucket, "write", lambda _, key, text: written.update({key: text}))
+    monkeypatch.setattr(Bucket, "read", lambda _, key, **__: written.get(key))
+    monkeypatch.setattr(Bucket, "create", lambda _, key, text: written.update({key: text}))
     monkeypatch.setattr(
         Bucket,
         "_pages",

@@ -22,8 +22,10 @@ from tests.transforms.warehouse.test_lock_handover import finished, ids, running
 from transforms.warehouse.commit import ChangeSet, commit
 from transforms.warehouse.compaction import CompactionPolicy, compact
 from transforms.warehouse.connection import Warehouse, data_connection, open_warehouse
+from transforms.warehouse.data_s3 import S3Data
 from transforms.warehouse.erasure import erase_physically
 from transforms.warehouse.errors import WarehouseError
+from transforms.warehouse.location import S3Settings
 from transforms.warehouse.maintenance import maintain, remove_orphans
 from transforms.warehouse.read import counts, read_table
 from transforms.warehouse.scope import conversation_table
@@ -198,19 +200,63 @@ def test_erasure_reaches_older_versions_and_unfinished_uploads(both: Place) -> N
         fill(outside, CANARY, CANARY)
         remove(outside, CANARY, CANARY)
         client.create_multipart_upload(Bucket=name, Key=f"{both.prefix}/data/unfinished")
-        client.put_object(Bucket=name, Key="elsewhere", Body=b"old")
-        client.put_object(Bucket=name, Key="elsewhere", Body=b"new")
+        neighbour = f"{both.prefix}/neighbour"  # What another warehouse is just writing.
+        client.create_multipart_upload(Bucket=name, Key=neighbour)
+        for key in ("elsewhere", neighbour):
+            client.put_object(Bucket=name, Key=key, Body=b"old")
+            client.put_object(Bucket=name, Key=key, Body=b"new")
         erase_physically(outside)
         assert read_table(outside, "messages").num_rows == 1
     objects = both.servers.s3.objects(name)
     assert [key for key, content in objects.items() if CANARY.encode() in content] == []
-    ours = [key for key in objects if key.startswith(f"{both.prefix}/")]
+    ours = [key for key in objects if key.startswith(f"{both.prefix}/data/")]
     assert [key for key in ours if "?" in key] == []
-    assert "Uploads" not in client.list_multipart_uploads(Bucket=name, Prefix=f"{both.prefix}/")
-    assert sorted(objects[key] for key in objects if key.startswith("elsewhere")) == [
-        b"new",
-        b"old",
-    ]
+    uploads = client.list_multipart_uploads(Bucket=name, Prefix=f"{both.prefix}/")["Uploads"]
+    assert [upload["Key"] for upload in uploads] == [neighbour]
+    for other in ("elsewhere", neighbour):
+        found = sorted(objects[key] for key in objects if key.startswith(other))
+        assert found == [b"new", b"old"]
+
+
+def test_the_data_of_another_warehouse_is_no_place_for_one(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one would sweep the files away as orphans, whoever was there first."""
+    monkeypatch.setenv("AWS_PROFILE", "nobody-has-this-one")  # DuckDB does not look at it either.
+    upper, late = servers.place(tmp_path / "upper", "s3"), servers.place(tmp_path / "late", "s3")
+    beside = _place_at(servers, tmp_path / "beside", f"{upper.prefix}/inside")
+    early = _place_at(servers, tmp_path / "early", f"{late.prefix}/data/inside")
+    for folder in (upper.folder, beside, early):
+        with open_warehouse(folder, threads=1) as outside:
+            fill(outside, "word", "c1")
+    with pytest.raises(WarehouseError, match=r"/data/inside belongs to another warehouse"):
+        open_warehouse(_place_at(servers, tmp_path / "lower", f"{upper.prefix}/data/inside"))
+    with pytest.raises(WarehouseError, match=r"/data is not empty"):
+        open_warehouse(late.folder)
+
+
+def _place_at(servers: Servers, folder: Path, prefix: str) -> Path:
+    """A folder whose Parquet is to be below that prefix."""
+    place = servers.place(folder, "s3")
+    file = folder / "warehouse.yaml"
+    file.write_text(file.read_text().replace(f"/{place.prefix}\n", f"/{prefix}\n"))
+    return folder
+
+
+def test_of_two_that_claim_a_prefix_at_once_one_is_refused(
+    servers: Servers, tmp_path: Path
+) -> None:
+    """Both found it empty, and both saw nobody's id."""
+    place = servers.place(tmp_path / "p", "s3")
+    bucket = S3Data(f"s3://{BUCKET}/{place.prefix}", _settings(servers), place.folder).bucket
+    key = f"{place.prefix}/memoryflow-warehouse"
+    bucket.create(key, "first")
+    bucket.create(key, "second")
+    assert bucket.read(key) == "first"
+
+
+def _settings(servers: Servers) -> S3Settings:
+    return S3Settings(endpoint=servers.s3.endpoint, use_ssl=False)
 
 
 def test_a_transaction_that_sees_deleted_rows_is_told(
