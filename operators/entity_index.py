@@ -95,10 +95,11 @@ def _collect(
 ) -> dict[str, _Entity]:
     speakers: dict[str, list[tuple[str, int]]] = {}
     for row in spoken:
-        speaker = spelling(said["speaker"][row])
-        speakers.setdefault(speaker.casefold(), []).append((speaker, said["timestamp"][row]))
+        # A speaker may be white space, which names nobody.
+        if speaker := spelling(said["speaker"][row]):
+            speakers.setdefault(speaker.casefold(), []).append((speaker, said["timestamp"][row]))
     surfaces = {row: _surfaces(column, row) for row in rows}
-    names = {spelling(name) for found in surfaces.values() for name in found}
+    names = {spelling(name) for found in surfaces.values() for name in found} - {""}
     whole = _whole_names(names, speakers.keys())
     out: dict[str, _Entity] = {}
     for row, found in surfaces.items():

@@ -8,7 +8,7 @@ reads `facts.text` does not depend on one that judges `facts.status`.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path as FilePath
 from typing import Any
@@ -37,6 +37,7 @@ class PlanStep:
     upstream: tuple[str, ...]
     fingerprint: str
     chained_fingerprint: str
+    overwritten: tuple[str, ...] = ()
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -116,6 +117,7 @@ def make_plan(loaded: LoadedPipeline) -> Plan:
     steps = [flow.add(index) for index in range(len(loaded.spec.steps))]
     if flow.problems:
         raise PipelineError(flow.problems)
+    steps = [_with_overwritten(step, steps[place:]) for place, step in enumerate(steps, 1)]
     spec = loaded.spec
     warnings = (*flow.overwritten(), *flow.unread_intermediates())
     return Plan(
@@ -128,6 +130,11 @@ def make_plan(loaded: LoadedPipeline) -> Plan:
         spec.replay,
         warnings,
     )
+
+
+def _with_overwritten(step: PlanStep, later: Iterable[PlanStep]) -> PlanStep:
+    written = {name for other in later for name in other.writes}
+    return replace(step, overwritten=tuple(n for n in step.writes if "." in n and n in written))
 
 
 def plan_record(plan: Plan) -> dict[str, dict[str, Any]]:

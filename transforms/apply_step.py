@@ -46,7 +46,8 @@ def apply_step(step: Step, frame: Frame, models: ModelAccess) -> Frame:
         "kept": len(clean.stamps),
         MILLISECONDS: spent,
     }
-    written = merge_written(step, frame, result.tables, kept)
+    untouched = Keys(step.key, dict.fromkeys(failed, ""))
+    written = merge_written(step, frame, result.tables, kept, untouched)
     if step.operator.llm_parts():
         recorded = frame.existing_table("artifacts")
         written["artifacts"] = with_kept(written["artifacts"], recorded, step.id, broken)

@@ -55,17 +55,21 @@ class Keys:
 
 
 def stamps_of(step: Step, frame: Frame) -> dict[StampKey, str]:
-    """The stamp each key of the frame must have after this step."""
-    fingerprint = step.chained_fingerprint
+    """The stamp each key of the frame must have after this step.
+
+    Columns that a later step overwrites are part of it: what is recorded of them is that step's
+    word, which does not stand once the step is gone.
+    """
+    decided_by = (step.chained_fingerprint, *step.overwritten)
     if step.key is Key.SESSION:
         columns = [*SCOPE, "session_id", "content_hash"]
         rows = to_polars(frame.table("sessions").select(columns)).sort(columns)
         return {
-            (tenant, conversation, session, step.id): content_hash("stamp", fingerprint, hashed)
+            (tenant, conversation, session, step.id): _stamp(hashed, *decided_by)
             for tenant, conversation, session, hashed in rows.iter_rows()
         }
     return {
-        (tenant, conversation, "", step.id): content_hash("stamp", fingerprint, hashed)
+        (tenant, conversation, "", step.id): _stamp(hashed, *decided_by)
         for (tenant, conversation), hashed in sorted(frame.hashes.items())
     }
 
@@ -119,13 +123,27 @@ def _recorded_columns(frame: Frame, keys: Keys, write: Write) -> pa.Table:
     return to_arrow(joined, write.table)
 
 
+def _stamp(messages: str, fingerprint: str, *overwritten: str) -> str:
+    return content_hash("stamp", fingerprint, messages, *overwritten)
+
+
 def merge_written(
-    step: Step, frame: Frame, computed: Mapping[str, pa.Table], kept: Mapping[str, pa.Table]
+    step: Step,
+    frame: Frame,
+    computed: Mapping[str, pa.Table],
+    kept: Mapping[str, pa.Table],
+    failed: Keys,
 ) -> dict[str, pa.Table]:
-    """The step's tables after it: computed and kept rows, after those of other steps."""
+    """The step's tables after it: computed and kept rows, after those of other steps.
+
+    Rows that it was to enrich, and failed on, stay as they were: another step has made them, and
+    is not asked for them again.
+    """
     merged: dict[str, pa.Table] = {}
     for write in writes_of(step):
         parts = [tables[write.table] for tables in (computed, kept) if write.table in tables]
+        if write.enriches and failed.stamps:
+            parts.append(failed.rows(frame.table(write.table)))
         if write.table in SHARED_TABLES:
             parts = [frame.table(write.table), *(_owned(part, step.id) for part in parts)]
         merged[write.table] = pa.concat_tables(parts)

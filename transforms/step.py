@@ -39,6 +39,11 @@ class Step(Protocol):
         """Hash of its operator and of everything upstream."""
         ...
 
+    @property
+    def overwritten(self) -> tuple[str, ...]:
+        """`table.column`s it writes that a later step writes, too."""
+        ...
+
 
 @dataclass(frozen=True)
 class Write:

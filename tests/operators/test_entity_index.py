@@ -47,6 +47,12 @@ def test_what_is_no_full_name_takes_no_first_name():
     assert {"Zoe", "Omar", "Kim"} <= set(found)
 
 
+def test_a_speaker_of_white_space_names_nobody():
+    said = [message("m0", 0, " \n\t", "Zoe was here")]
+    entities, mentions = run([fact("m0", 0, speaker=" \n\t", entities=["Zoe"])], said)
+    assert (list(entities), len(mentions)) == (["Zoe"], 1)
+
+
 def test_a_speaker_keeps_the_speakers_name():
     found, _ = run(names("Ann", "Ann Lee"), [message("a", 1, "Ann")])
     assert set(found) == {"Ann", "Ann Lee"}

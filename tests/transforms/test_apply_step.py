@@ -55,6 +55,7 @@ class FakeStep:
     operator: Operator
     id: str = "link"
     chained_fingerprint: str = "f1"
+    overwritten: tuple[str, ...] = ()
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -60,6 +60,7 @@ class AskStep:
     operator: Operator
     id: str = "ask"
     chained_fingerprint: str = "f1"
+    overwritten: tuple[str, ...] = ()
     key: Key = Key.CONVERSATION
 
     @property
