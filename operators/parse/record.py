@@ -3,6 +3,7 @@
 The JSONL fast path may only accept what `validate_record` accepts, with equal values.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from operators.parse.base import ParseLimits
 from operators.parse.timestamps import TimestampError, parse_timestamp
-from schemas.message import MAX_ID_CHARS, Message
+from schemas.inert_text import inert
+from schemas.message import MAX_ID_CHARS, Message, canonical_json
 
 MAX_JSON_DEPTH = 128
 # Fields with a default: null in the input means "not given", as exporters write it.
@@ -43,7 +45,8 @@ class Refusal:
 class InputMessage(Message):
     """`Message` as input must write it: JSON types are not coerced, times are RFC 3339.
 
-    U+0000 becomes U+FFFD in `text` and is refused elsewhere: SQL catalogs cannot carry it.
+    U+0000 becomes U+FFFD in `text` and is refused elsewhere: SQL catalogs cannot carry it. Words
+    that DuckLake takes for its own are broken by an invisible character: see `inert`.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
@@ -69,14 +72,14 @@ class InputMessage(Message):
                 "has {n} characters, the limit is {limit}: split the message or raise the limit",
                 {"n": len(value), "limit": limits.max_text_chars},
             )
-        return value.replace("\0", "\ufffd")
+        return inert(value.replace("\0", "\ufffd"))
 
     @field_validator("conversation_id", "message_id", "speaker", "session_id", "role", "tenant")
     @classmethod
     def _refuse_nul(cls, value: str | None) -> str | None:
         if value is not None and "\0" in value:
             raise PydanticCustomError("bad_value", "contains U+0000: remove it")
-        return value
+        return None if value is None else inert(value)
 
     @field_validator("attachments", "metadata")
     @classmethod
@@ -87,7 +90,7 @@ class InputMessage(Message):
                 "is nested deeper than {limit} levels: flatten it",
                 {"limit": MAX_JSON_DEPTH},
             )
-        return value
+        return _inert_json(value)
 
 
 def validate_record(record: Mapping[str, object], limits: ParseLimits) -> InputMessage | Refusal:
@@ -122,6 +125,13 @@ def _sentence(error: ErrorDetails) -> str:
     if kind in _OWN_REASONS:
         return f"{name} {error['msg']}"
     return f"{name}: {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+def _inert_json(value: Any) -> Any:
+    written = canonical_json(value)
+    if written is None or inert(written) == written:
+        return value
+    return json.loads(inert(written))
 
 
 def deeper_than(value: object, limit: int) -> bool:

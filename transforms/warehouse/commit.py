@@ -8,6 +8,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from schemas.inert_text import inert_table
 from schemas.tables import TABLES, Table
 from transforms.warehouse.catalog import quoted
 from transforms.warehouse.connection import LAKE, Warehouse
@@ -116,7 +117,8 @@ def _prepare(change: ChangeSet) -> ChangeSet:
     if change.staged and change.keep_first:
         raise ValueError(f"table {change.table!r}: staged rows cannot be looked up one by one")
     inserts = None if change.inserts is None else prepared_rows(change)
-    return replace(change, inserts=inserts)
+    deletes = None if change.deletes is None else inert_table(change.deletes)
+    return replace(change, inserts=inserts, deletes=deletes)
 
 
 def prepared_rows(change: ChangeSet) -> pa.Table:
@@ -135,11 +137,14 @@ def prepared_rows(change: ChangeSet) -> pa.Table:
 
 
 def conform(table: Table, rows: pa.Table) -> pa.Table:
-    """`rows` with exactly the columns, types and nullability of the registry; else ValueError."""
+    """`rows` with exactly the columns, types and nullability of the registry; else ValueError.
+
+    No text of theirs is a template to DuckLake: see `inert_table`.
+    """
     missing = [c.name for c in table.columns if c.name not in rows.column_names]
     if missing:
         raise ValueError(f"table {table.name!r}: columns missing: {', '.join(missing)}")
-    selected = rows.select([c.name for c in table.columns])
+    selected = inert_table(rows.select([c.name for c in table.columns]))
     for column in table.columns:
         if not column.nullable and selected.column(column.name).null_count:
             raise ValueError(f"table {table.name!r}: null in column {column.name!r}")
@@ -208,7 +213,8 @@ def _register(connection: duckdb.DuckDBPyConnection, change: ChangeSet) -> None:
     """
     if change.staged:
         connection.execute(
-            f"CALL ducklake_add_data_files('{LAKE}', ?, ?)",
+            # A folder above may be called `tenant=acme`: that says nothing of rows.
+            f"CALL ducklake_add_data_files('{LAKE}', ?, ?, hive_partitioning => false)",
             [change.table, [file.path for file in change.staged]],
         )
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
+from schemas.inert_text import inert, inert_table
+
 Conversation = tuple[str, str]  # (tenant, conversation_id)
 # Beyond this many, a range over the sorted ids prunes as well as a list and parses faster.
 _MAX_LISTED = 200
@@ -19,7 +21,7 @@ def pruning_filter(conversations: Iterable[Conversation], alias: str) -> str:
 
     Not sufficient: the exact (tenant, conversation_id) pairs are matched by a join.
     """
-    ids = sorted({conversation for _, conversation in conversations})
+    ids = sorted({inert(conversation) for _, conversation in conversations})
     if not ids:
         return "false"
     column = f"{alias}.conversation_id"
@@ -32,12 +34,11 @@ def pruning_filter(conversations: Iterable[Conversation], alias: str) -> str:
 def conversation_table(conversations: Sequence[Conversation]) -> pa.Table:
     """Distinct conversations as Arrow, to join with."""
     distinct = sorted(set(conversations))
-    return pa.table(
-        {
-            "tenant": pa.array([t for t, _ in distinct], pa.string()),
-            "conversation_id": pa.array([c for _, c in distinct], pa.string()),
-        }
-    )
+    table = {
+        "tenant": pa.array([t for t, _ in distinct], pa.string()),
+        "conversation_id": pa.array([c for _, c in distinct], pa.string()),
+    }
+    return inert_table(pa.table(table))
 
 
 def conversations_of(table: pa.Table) -> list[Conversation]:
