@@ -8,6 +8,7 @@ from schemas.views import create_statements
 from transforms.warehouse.catalog import quoted, table_statements
 from transforms.warehouse.connection import LAKE, Warehouse
 from transforms.warehouse.errors import WarehouseError
+from transforms.warehouse.identity import require_outside
 from transforms.warehouse.scope import literal
 
 _TARGET = "exported"
@@ -15,6 +16,8 @@ _TARGET = "exported"
 
 def export_parquet(warehouse: Warehouse, folder: Path) -> dict[str, int]:
     """One Parquet file per table in `folder` (new or empty), sorted by key; rows per table."""
+    folder = folder.absolute()
+    require_outside(folder)
     if folder.exists() and any(folder.iterdir()):
         raise WarehouseError("the folder is not empty", folder, "Name a new or an empty folder.")
     temporary = folder.with_name(f".{folder.name}.partial")
@@ -34,6 +37,8 @@ def export_parquet(warehouse: Warehouse, folder: Path) -> dict[str, int]:
 
 def export_duckdb(warehouse: Warehouse, file: Path) -> dict[str, int]:
     """A DuckDB file with tables, comments and views, for any DuckDB client; rows per table."""
+    file = file.absolute()
+    require_outside(file)
     if file.exists():
         raise WarehouseError("the file exists", file, "Name a new file, or remove this one.")
     file.parent.mkdir(parents=True, exist_ok=True)

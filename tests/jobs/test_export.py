@@ -30,6 +30,23 @@ def test_parquet(filled: Warehouse, tmp_path: Path) -> None:
         export_parquet(filled, out)
 
 
+def test_the_folder_one_is_in(
+    filled: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    export_parquet(filled, Path())
+    assert (tmp_path / "out" / "facts.parquet").exists()
+
+
+def test_a_warehouse_is_no_place_for_exports(filled: Warehouse) -> None:
+    """Its upkeep would take them for orphans."""
+    with pytest.raises(WarehouseError, match="inside another warehouse"):
+        export_parquet(filled, filled.path / "data" / "out")
+    with pytest.raises(WarehouseError, match="inside another warehouse"):
+        export_duckdb(filled, filled.path / "memory.duckdb")
+
+
 def test_duckdb_file_opens_without_extensions(filled: Warehouse, tmp_path: Path) -> None:
     file = tmp_path / "it's.duckdb"
     export_duckdb(filled, file)

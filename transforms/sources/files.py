@@ -42,6 +42,7 @@ from transforms.sources.bytestreams import (
     open_chunks,
 )
 from transforms.sources.errors import InputError
+from transforms.warehouse.identity import MARKER_FILE
 
 BLOCK_BYTES = 4 * 1024 * 1024
 _MAX_COMPANION_BYTES = 64 * 1024 * 1024
@@ -151,8 +152,11 @@ def _expand(spec: str, format_: Format) -> list[str]:
 
 
 def _walk(folder: str) -> Iterator[str]:
-    """Files below `folder`; hidden ones are editors' and systems' business."""
+    """Files below `folder`; hidden ones are editors' and systems' business, warehouses are ours."""
     for root, folders, names in os.walk(os.path.normpath(folder)):
+        if MARKER_FILE in names:
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (str(Path(root, name)) for name in names if not name.startswith("."))
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 from schemas.tables import TABLES, Table
 from schemas.views import VIEWS, create_statements
 from transforms.warehouse.errors import WarehouseError
+from transforms.warehouse.identity import MARKER_FILE
 
 FORMAT_VERSION = 1
-MARKER_FILE = "memoryflow.json"
 # Of a marker that says nothing of them.
 _DEFAULT_KINDS = {"catalog": "sqlite", "data": "local"}
 # Small row groups, so that one conversation's rows are read without their neighbours'.

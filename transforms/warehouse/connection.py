@@ -30,7 +30,7 @@ from transforms.warehouse import catalog
 from transforms.warehouse.catalog_sqlite import CATALOG_FILES
 from transforms.warehouse.data_local import DATA_DIR
 from transforms.warehouse.errors import WarehouseError
-from transforms.warehouse.identity import IDENTITY_FILE, LOCATION_FILE
+from transforms.warehouse.identity import IDENTITY_FILE, LOCATION_FILE, require_outside
 from transforms.warehouse.lock import LOCK_FILE, QUEUE_FILE, WriteLock
 from transforms.warehouse.remote_failures import remote_failures
 from transforms.warehouse.retry import with_retry
@@ -41,12 +41,11 @@ SPILL_DIR = "tmp"
 LAKE = "lake"
 METADATA = f"__ducklake_metadata_{LAKE}"
 _EXTENSIONS = ("sqlite_scanner", "ducklake")
+_OWN_FOLDERS = (DATA_DIR, JOURNAL_DIR, SPILL_DIR)
 # What a half-made warehouse (killed while it was created) may hold.
 _OWN_FILES = {
     *CATALOG_FILES,
-    DATA_DIR,
-    JOURNAL_DIR,
-    SPILL_DIR,
+    *_OWN_FOLDERS,
     LOCK_FILE,
     QUEUE_FILE,
     LOCATION_FILE,
@@ -348,8 +347,37 @@ def _check_readable(stores: Stores) -> None:
     stores.check()
 
 
+def _require_no_pattern(folder: Path) -> None:
+    """DuckLake finds orphans by a pattern: in `team*` it would remove files of others, too.
+
+    A backslash separates folders in it, so that `a\\b` would find those of `a/b`.
+    """
+    found = next((character for character in "*?[\\" if character in str(folder)), None)
+    if found:
+        raise WarehouseError(
+            f"the path of a warehouse cannot hold {found!r}, which means a pattern to DuckDB",
+            folder,
+            "Choose another path, or rename the folder.",
+        )
+
+
+def _foreign_files(folder: Path) -> list[str]:
+    """What somebody else has in a folder without a marker: it would be emptied by upkeep."""
+    if (folder / LOCK_FILE).exists():  # Half made: killed before it had a marker.
+        return sorted({entry.name for entry in folder.iterdir()} - _OWN_FILES)
+    prepared = {LOCATION_FILE, IDENTITY_FILE}
+    # On another disk, perhaps.
+    prepared |= {name for name in _OWN_FOLDERS if _is_empty_folder(folder / name)}
+    return sorted({entry.name for entry in folder.iterdir()} - prepared)
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
 def _prepare_folder(stores: Stores) -> None:
     folder = stores.folder
+    _require_no_pattern(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -359,7 +387,8 @@ def _prepare_folder(stores: Stores) -> None:
     if (folder / catalog.MARKER_FILE).exists():
         catalog.check_marker(folder, stores.kinds)
     else:
-        foreign = sorted({entry.name for entry in folder.iterdir()} - _OWN_FILES)
+        require_outside(folder)
+        foreign = _foreign_files(folder)
         if foreign:
             raise WarehouseError(
                 f"the folder is not a warehouse: it holds {foreign[0]!r}",

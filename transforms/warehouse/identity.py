@@ -13,6 +13,8 @@ from transforms.warehouse.errors import WarehouseError
 
 LOCATION_FILE = "warehouse.yaml"
 IDENTITY_FILE = "warehouse.id"
+MARKER_FILE = "memoryflow.json"
+"""In every warehouse, whole: see `catalog`."""
 
 
 def identity_of(folder: Path) -> str:
@@ -42,6 +44,23 @@ def ensure_identity(folder: Path) -> str:
         finally:
             temporary.unlink()
     return identity_of(folder)
+
+
+def enclosing_warehouse(path: Path) -> Path | None:
+    """The warehouse in whose folder `path` lies, at any depth; a warehouse is not in itself."""
+    parents = path.absolute().parents
+    return next((folder for folder in parents if (folder / MARKER_FILE).is_file()), None)
+
+
+def require_outside(path: Path) -> None:
+    """WarehouseError for a place inside a warehouse, whose upkeep removes what it does not know."""
+    found = enclosing_warehouse(path)
+    if found is not None:
+        raise WarehouseError(
+            f"{path} is inside another warehouse, which would sweep it away",
+            found,
+            "Choose a place beside it.",
+        )
 
 
 def in_use(where: str, what: str, folder: Path) -> WarehouseError:

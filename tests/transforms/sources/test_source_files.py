@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.parse.base import MAX_RAW_BYTES, Parsed, ParseLimits
+from operators.parse.formats import FORMATS
 from operators.parse.jsonl import parse_jsonl
 from operators.parse.rows import CutInput
 from transforms.sources.bytestreams import BrokenEnd, LongLine, iter_lines
@@ -78,6 +79,15 @@ def test_a_folder_is_searched_recursively_for_files_of_the_format(tmp_path: Path
     assert {f.size for f in found} == {2}
 
 
+def test_a_warehouse_inside_the_folder_is_no_input(tmp_path: Path) -> None:
+    """`--input logs -w logs/memory`: its own files are JSON, too."""
+    (tmp_path / "a.json").touch()
+    (tmp_path / "memory" / "journal").mkdir(parents=True)
+    for name in ("memoryflow.json", "stream.json", "journal/a.jsonl"):
+        (tmp_path / "memory" / name).touch()
+    assert [Path(file.path).name for file in expand_inputs(str(tmp_path))] == ["a.json"]
+
+
 def test_files_globs_and_folders_name_each_file_once(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"")
     (tmp_path / "weird[1].txt").write_bytes(b"")
@@ -105,7 +115,13 @@ def test_slack_and_chatgpt_folders_hold_other_json_too() -> None:
     [
         ("{tmp}/nothing", "input does not exist: {tmp}/nothing. Check the path; quote globs."),
         ("{tmp}/*.jsonl", "no file matches: {tmp}/*.jsonl. Check the pattern"),
-        ("{tmp}", "the folder holds no input: {tmp}. Files of format jsonl are named"),
+        ("s3://logs/a.jsonl", "s3://logs/a.jsonl. Addresses are not read: download it"),
+        ("https://host/*.jsonl", "https://host/*.jsonl. Addresses are not read: download it"),
+        (
+            "{tmp}",
+            "the folder holds no input: {tmp}. Files of format jsonl are named *.jsonl, *.ndjson, "
+            "*.json (also .gz, .zst); see --format.",
+        ),
         ([], "no input: --input. Name a file, a folder, a glob, or - for stdin."),
         (["-", "{tmp}"], "standard input can be read only once: -. Save it to a file first."),
     ],
@@ -355,3 +371,14 @@ def test_sample_of_bad_lines() -> None:
         "bad_value": 1,
         "invalid_utf8": 1,
     }
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_names_of_files_are_told_as_people_write_them(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        expand_inputs(str(tmp_path), name)
+    told = caught.value.fix.partition("are named ")[2].partition(" (also .gz, .zst); see")[0]
+    for glob in told.split(", "):
+        example = glob.replace("*", "x").replace("YYYY-MM-DD", "2025-01-31")
+        assert FORMATS[name].files.fullmatch(example), glob
+        assert FORMATS[name].files.fullmatch(f"{example}.gz"), glob

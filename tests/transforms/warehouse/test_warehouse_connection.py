@@ -49,6 +49,50 @@ def test_missing_and_foreign_folders(tmp_path: Path) -> None:
         open_warehouse(tmp_path / "photo.jpg" / "below")
 
 
+@pytest.mark.parametrize("name", ["mem*", "mem?ry", "mem[1]", "me\\m"])
+def test_a_path_that_is_a_pattern_is_refused(tmp_path: Path, name: str) -> None:
+    """Upkeep would take the files of warehouses that fit it for orphans of this one."""
+    with pytest.raises(WarehouseError, match="a pattern to DuckDB"):
+        open_warehouse(tmp_path / name / "memory")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("theirs", ["data/sales.parquet", "tmp/thesis.txt", "journal/monday"])
+def test_folders_of_the_user_are_not_taken_for_ours(tmp_path: Path, theirs: str) -> None:
+    file = tmp_path / theirs
+    file.parent.mkdir()
+    file.touch()
+    for _ in range(2):
+        with pytest.raises(WarehouseError, match=f"it holds '{file.parent.name}'"):
+            open_warehouse(tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+
+
+def test_empty_folders_may_have_been_prepared(tmp_path: Path) -> None:
+    elsewhere, folder = tmp_path / "disk", tmp_path / "w"
+    elsewhere.mkdir()
+    folder.mkdir()
+    (folder / "data").symlink_to(elsewhere)
+    open_warehouse(folder).close()
+
+
+@pytest.mark.parametrize("inside", ["data", "data/x", "tmp/x", "kv/x", "x"])
+def test_a_warehouse_inside_another_is_refused(folder: Path, inside: str) -> None:
+    """The outer one would sweep the inner one's files away."""
+    open_warehouse(folder).close()
+    with pytest.raises(WarehouseError, match="inside another warehouse"):
+        open_warehouse(folder / inside)
+    with pytest.raises(WarehouseError, match=r"it holds 'catalog\.sqlite'"):
+        _without_marker(folder)
+
+
+def _without_marker(folder: Path) -> None:
+    """Somebody's own DuckLake, for all we can tell."""
+    (folder / "memoryflow.json").unlink()
+    (folder / "write.lock").unlink()
+    open_warehouse(folder)
+
+
 def test_killed_while_it_was_made(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
