@@ -31,6 +31,7 @@ from rich.text import Text
 from jobs.sql_guard import SqlError, check_query
 from jobs.sql_limits import DEFAULT_LIMITS, SqlLimits, fetch_bounded, time_limit
 from jobs.sql_tenant import check_tenant_node, enter_tenant
+from schemas.inert_text import inert
 from transforms.warehouse.connection import Warehouse, open_warehouse
 from transforms.warehouse.retry import with_retry
 from transforms.warehouse.scope import literal
@@ -66,9 +67,10 @@ class SqlSession:
     def execute(self, query: str) -> pa.Table:
         """Result of one statement; SqlError if it is refused, fails, or goes over a limit."""
         connection = self._warehouse.connection
+        query = inert(query)  # As texts are stored; DuckLake would fill in constants, too.
         with time_limit(connection, self._limits.seconds) as watch:
             try:
-                check_query(connection, query, self._also)
+                check_query(connection, query, self._also, explain=self._also is None)
                 return with_retry(lambda: fetch_bounded(connection, query, self._limits))
             except duckdb.PermissionException as error:
                 raise SqlError(f"Not allowed here: {_first_line(error)}") from error
@@ -167,6 +169,8 @@ def _statements(read_line: Callable[[str], str], out: TextIO) -> Iterator[str]:
         try:
             line = read_line("...> " if pending else "memory> ")
         except EOFError:
+            if pending.strip():  # From a pipe, where the last semicolon is easily left out.
+                yield pending
             return
         except KeyboardInterrupt:
             pending = ""
@@ -236,7 +240,8 @@ def _plain(value: object) -> object:
         case float():
             plain = value if math.isfinite(value) else None
         case Decimal():
-            plain = float(value)
+            whole = value == value.to_integral_value()  # Sums of integers, and larger ones.
+            plain = int(value) if whole else float(value)
         case None | str() | int():
             plain = value
         case _:

@@ -48,6 +48,9 @@ _EXPLAIN = re.compile(
 )
 # What makes DuckDB take a name for a file, were it not for the second fence.
 _FILE_MARKS = frozenset("./\\*?:")
+_FIRST_WORD = re.compile(r"\s*([a-z]+)", re.IGNORECASE | re.ASCII)
+_QUERY_WORDS = frozenset({"select", "with", "from", "explain"})
+_ONE = "Give one query, and no comment before or in EXPLAIN:"
 _ONLY = "this is read-only SQL. Use SELECT, WITH, DESCRIBE, SUMMARIZE, SHOW or EXPLAIN."
 
 
@@ -60,26 +63,31 @@ NodeCheck = Callable[[dict[str, Any]], None]
 
 
 def check_query(
-    connection: duckdb.DuckDBPyConnection, query: str, also: NodeCheck | None = None
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    also: NodeCheck | None = None,
+    *,
+    explain: bool = True,
 ) -> None:
     """Pass, if `query` may run; `also` is asked about each node of its syntax tree.
 
     Raises:
-        SqlError: it is not one statement, not for reading, or reaches beyond the memory tables.
+        SqlError: it is not one statement, not for reading, reaches beyond the memory tables, or
+            is an EXPLAIN without `explain`.
     """
     check_text(query)
+    option = _EXPLAIN.match(query)
+    if option is not None and not explain:
+        raise SqlError("With --tenant there is no EXPLAIN: its numbers of rows are of all tenants.")
+    judged = query[option.end() :] if option is not None else query
+    check_tree(_syntax_tree(connection, judged), also)
+    # Only now: finding statements opens the files of an IMPORT and makes queries of a PRAGMA.
     try:
-        statements = connection.extract_statements(query)
+        kinds = [statement.type for statement in connection.extract_statements(query)]
     except duckdb.Error as error:
         raise SqlError(str(error)) from error
-    if len(statements) != 1:
-        raise SqlError("Give one statement at a time.")
-    kind = statements[0].type
-    if kind == duckdb.StatementType.EXPLAIN:
-        query = _explained(query)
-    elif kind != duckdb.StatementType.SELECT:
-        raise SqlError(f"{kind.name} is not allowed: {_ONLY}")
-    check_tree(_syntax_tree(connection, query), also)
+    if kinds != [duckdb.StatementType.EXPLAIN if option else duckdb.StatementType.SELECT]:
+        raise SqlError(f"{_ONE} {_ONLY}")
 
 
 def check_text(query: str) -> None:
@@ -111,25 +119,29 @@ def check_tree(root: object, also: NodeCheck | None = None) -> None:
             waiting.extend(node.values())
 
 
-def _explained(query: str) -> str:
-    """The statement behind EXPLAIN and its options."""
-    match = _EXPLAIN.match(query)
-    if match is None:
-        raise SqlError("EXPLAIN has to come first, with no comment in it: EXPLAIN SELECT ...")
-    return query[match.end() :]
-
-
 def _syntax_tree(connection: duckdb.DuckDBPyConnection, query: str) -> object:
     try:
         found = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchall()
         tree = json.loads(found[0][0])
+        if tree.get("error_type") == "parser":
+            connection.extract_statements(query)  # Fails as well, and shows the place.
     except duckdb.Error as error:
         raise SqlError(str(error)) from error
     except RecursionError as error:
         raise SqlError("The query is nested too deeply.") from error
-    if tree.get("error") or len(tree.get("statements", ())) != 1:
-        raise SqlError(f"EXPLAIN takes a query here: {_ONLY}")
+    if tree.get("error"):
+        raise SqlError(_no_query(query))
+    if len(tree["statements"]) != 1:
+        raise SqlError("Give one statement at a time.")
     return tree
+
+
+def _no_query(query: str) -> str:
+    """What to say of text that DuckDB reads, but not as queries alone."""
+    word = _FIRST_WORD.match(query)
+    if word is None or word[1].lower() in _QUERY_WORDS:
+        return f"{_ONE} {_ONLY}"
+    return f"{word[1].upper()} is not allowed: {_ONLY}"
 
 
 def _check_node(node: dict[str, Any]) -> None:

@@ -8,12 +8,20 @@ from rapidfuzz import fuzz, process
 
 _SIMILAR = 75.0  # WRatio; below it a suggestion misleads more often than it helps.
 
+# What a pipeline says is quoted so far: a value of a few hundred KB, said again at each of a
+# thousand aliases, would make an error of hundreds of MB.
+_MAX_QUOTED = 200
+_MAX_SAID = 1_000
+
 Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One defect: file, line and column (from 1), path in the YAML, what, and what to do."""
+    """One defect: file, line and column (from 1), path in the YAML, what, and what to do.
+
+    What is longer than anybody reads is cut.
+    """
 
     file: str
     line: int | None
@@ -21,6 +29,11 @@ class Problem:
     path: str
     message: str
     suggestion: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", shortened(self.message, _MAX_SAID))
+        if self.suggestion is not None:
+            object.__setattr__(self, "suggestion", shortened(self.suggestion, _MAX_SAID))
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
@@ -57,14 +70,21 @@ def _position(problem: Problem) -> tuple[str, int, int]:
 
 
 def path_text(path: Path) -> str:
-    """`("steps", 2, "threshold")` as `steps[2].threshold`."""
+    """`("steps", 2, "threshold")` as `steps[2].threshold`, cut where keys are overlong."""
     text = ""
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
             text += f".{part}" if text else part
+        if len(text) > _MAX_QUOTED:
+            return shortened(text)
     return text
+
+
+def shortened(text: str, limit: int = _MAX_QUOTED) -> str:
+    """`text` as it is quoted in a message: its beginning, where it is longer than `limit`."""
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:

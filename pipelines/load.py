@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from operators.base import Operator
-from pipelines.errors import PipelineError, Problem, did_you_mean, did_you_mean_or_list
+from pipelines.errors import PipelineError, Problem, did_you_mean, did_you_mean_or_list, shortened
 from pipelines.messages import explain_error
 from pipelines.registry import operators as registered_operators
 from pipelines.spec import EXTENSION_PREFIX, PipelineSpec, StepSpec, document_model
@@ -156,7 +156,7 @@ def _duplicate_ids(raw: dict[str, Any], document: Document) -> list[Problem]:
             problems.append(
                 document.problem(
                     ("steps", index, "id"),
-                    f"the step id '{name}' is already used on line {line}",
+                    f"the step id '{shortened(name)}' is already used on line {line}",
                     "Give each step its own id.",
                 )
             )

@@ -14,10 +14,11 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
-from pipelines.errors import Path, PipelineError, Problem, path_text
+from pipelines.errors import Path, PipelineError, Problem, path_text, shortened
 
 MAX_BYTES = 256 * 1024  # A pipeline has ten thousand; a full one is parsed in seconds.
 MAX_VALUES = 20_000  # A pipeline has hundreds; aliases of aliases make billions.
+MAX_TEXT = 4 * MAX_BYTES  # Characters of keys and values, as aliases of a long one make GB.
 MAX_DEPTH = 60
 
 _TAG = "tag:yaml.org,2002:"
@@ -116,7 +117,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError, file: str) -> Problem:
         hint = "Check the indentation, and quote text that contains ': '."
     elif "single document" in what:
         hint = "Keep one pipeline per file: remove what follows '---'."
-    return Problem(file, line, column, "", f"not valid YAML: {what}", hint)
+    return Problem(file, line, column, "", f"not valid YAML: {shortened(what)}", hint)
 
 
 class _Converter:
@@ -125,6 +126,7 @@ class _Converter:
     def __init__(self, document: Document) -> None:
         self._document = document
         self._count = 0
+        self._text = 0
         self._open: set[int] = set()
 
     def convert(self, node: Node, path: Path) -> Any:
@@ -135,6 +137,7 @@ class _Converter:
         if len(path) > MAX_DEPTH:
             self._refuse(node, path, f"nested more than {MAX_DEPTH} levels deep")
         if isinstance(node, ScalarNode):
+            self._count_text(node, path)
             if _is_unicode(node.value):
                 return self._scalar(node, path)
             self._add(node, path, "half a surrogate pair is no character", "Remove the escape.")
@@ -166,6 +169,7 @@ class _Converter:
             if not isinstance(key_node, ScalarNode) or key_node.tag != _TAG + "str":
                 self._add(key_node, path, "keys must be text", "Quote the key.")
                 continue
+            self._count_text(key_node, path)
             key = key_node.value
             if not _is_unicode(key):
                 self._add(key_node, path, "half a surrogate pair is no character in a key")
@@ -173,9 +177,8 @@ class _Converter:
             here = (*path, key)
             if key in own:
                 first = self._document.keys[here].line
-                self._add(
-                    key_node, here, f"'{key}' is given twice (first on line {first})", "Keep one."
-                )
+                message = f"'{shortened(key)}' is given twice (first on line {first})"
+                self._add(key_node, here, message, "Keep one.")
                 continue
             self._document.keys[here] = _mark(key_node)
             own[key] = self.convert(value_node, here)
@@ -211,9 +214,14 @@ class _Converter:
             self._add(node, path, f"'{text[:20]}' is not a usable {kind}")
         return text
 
+    def _count_text(self, node: ScalarNode, path: Path) -> None:
+        self._text += len(node.value)
+        if self._text > MAX_TEXT:
+            self._refuse(node, path, f"more than {MAX_TEXT} characters once aliases are expanded")
+
     def _check_tag(self, node: Node, path: Path, kind: str) -> None:
         if node.tag != _TAG + kind:
-            tag = node.tag.replace(_TAG, "!!")
+            tag = shortened(node.tag.replace(_TAG, "!!"))
             self._add(node, path, f"the tag '{tag}' is not allowed", "Write a plain value.")
 
     def _add(self, node: Node, path: Path, message: str, suggestion: str | None = None) -> None:

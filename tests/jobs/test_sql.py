@@ -165,6 +165,33 @@ def test_shell(filled: Path) -> None:
     assert next(lines) == "never read"
 
 
+def test_the_last_statement_of_a_pipe_needs_no_semicolon(filled: Path) -> None:
+    lines = iter(["SELECT count(*) AS n", "FROM messages"])
+
+    def line_or_end(_: str) -> str:
+        found = next(lines, None)
+        if found is None:
+            raise EOFError
+        return found
+
+    out = io.StringIO()
+    shell(filled, read_line=line_or_end, out=out)
+    assert "(1 row)" in out.getvalue()
+
+
+def test_sums_of_integers_are_integers(filled: Path) -> None:
+    query = "SELECT sum(x) AS sum, 0.25::DECIMAL(9,2) AS part, {huge} AS huge FROM range(10) t(x)"
+    huge = 2**127 - 1
+    (row,) = json.loads(run_sql(filled, query.format(huge=huge), as_json=True))
+    assert row == {"sum": 45, "part": 0.25, "huge": huge}
+    assert type(row["sum"]) is int
+
+
+def test_words_that_the_catalog_would_fill_in_are_texts(filled: Path) -> None:
+    query = "SELECT count(*) FROM messages WHERE message_id >= 'a{DATA_PATH}b' AND text < 'z'"
+    assert str(filled) not in run_sql(filled, query)
+
+
 def test_shell_ends_with_the_input(filled: Path) -> None:
     def end(_: str) -> str:
         raise EOFError

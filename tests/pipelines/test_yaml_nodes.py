@@ -3,7 +3,7 @@ import time
 import pytest
 
 from pipelines.errors import PipelineError
-from pipelines.yaml_nodes import Mark, parse
+from pipelines.yaml_nodes import MAX_TEXT, Mark, parse
 
 
 def _error(text: str) -> str:
@@ -108,6 +108,38 @@ def test_an_alias_bomb_is_refused_at_once() -> None:
     started = time.monotonic()
     assert "more than 20000 values once aliases are expanded" in _error("\n".join(lines))
     assert time.monotonic() - started < 5
+
+
+def test_aliases_of_a_long_text_are_refused_before_they_are_copied() -> None:
+    """2,500 of them are within the limit of values, and make a gigabyte of JSON."""
+    long = "A" * 190_000
+    text = f'a: &a "{long}"\nb: [{", ".join(["*a"] * 2_500)}]\n'
+    assert (
+        _error(text)
+        == f"p.yaml:1:4: b[4]: more than {MAX_TEXT} characters once aliases are expanded"
+    )
+    maps = ", ".join(["{*a : 1}"] * 2_500)
+    assert f"more than {MAX_TEXT} characters" in _error(f'a: &a "{long}"\nb: [{maps}]\n')
+    few = ", ".join(["*a"] * 3)
+    assert parse(f'a: &a "{long}"\nb: [{few}]\n', "p.yaml").value["b"] == [long] * 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: !{long} 1\n",
+        "a: *{long}\n",
+        "? {long}\n: 1\n? {long}\n: 2\n",
+        "? {long}\n: !x 1\n",
+        "a: 1\n? {long}\n: {{b: {{c: !x 1}}}}\n",
+    ],
+)
+def test_a_long_value_is_not_said_in_full(text: str) -> None:
+    with pytest.raises(PipelineError) as caught:
+        raise PipelineError(parse(text.format(long="A" * 100_000), "p.yaml").problems)
+    (problem,) = caught.value.problems
+    assert "..." in str(problem)
+    assert len(str(problem)) < 600
 
 
 def test_a_value_that_contains_itself_is_refused() -> None:

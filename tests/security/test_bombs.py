@@ -150,6 +150,23 @@ def test_pipelines_that_explode(text: str) -> None:
         loads(text + SHIPPED_TEXT, "p.yaml")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'x-a: &a "{long}"\nx-b: [{aliases}]\n' + SHIPPED_TEXT.replace("{", "{{").replace("}", "}}"),
+        'version: &a "{long}"\nname: *a\nsteps: [*a, {{id: *a, operator: *a}}]\n',
+        'version: 1\nname: x\nsteps:\n- id: &a "{long}"\n- {{id: *a, operator: *a}}\n',
+        "version: 1\n? {long}\n: 1\nsteps:\n- operator: gap_sessions\n  ? {long}\n  : 1\n",
+    ],
+)
+def test_errors_of_pipelines_are_short(text: str) -> None:
+    """A long value may be named, at each of its aliases, but not said again."""
+    aliases = ", ".join(["*a"] * 2_500)
+    with pytest.raises(PipelineError) as refused:
+        loads(text.format(long="A" * 100_000, aliases=aliases), "p.yaml")
+    assert len(str(refused.value)) < 6_000
+
+
 @pytest.mark.parametrize("gap", ["9" * 20 + "d", "9" * 400 + "s", "999999d", "P999999D"])
 def test_durations_end_before_the_calendar(gap: str) -> None:
     assert "gap: 6h" in SHIPPED_TEXT

@@ -144,6 +144,37 @@ def test_odd_text_is_refused_in_words(session: SqlSession, query: str, said: str
     assert session.execute("FROM messages").num_rows == 1
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("PRAGMA version", "^PRAGMA is not allowed"),
+        ("EXPLAIN PRAGMA version", "^PRAGMA is not allowed"),
+        ("EXPLAIN ANALYZE DROP TABLE messages", "^DROP is not allowed"),
+        ("SELECT 1; DROP TABLE messages", "^Give one query"),
+        ("/**/EXPLAIN SELECT 1", "no comment before or in EXPLAIN"),
+        ("SELECT 1; SELECT 2", "one statement at a time"),
+        ("EXPLAIN SELECT 1; SELECT 2", "one statement at a time"),
+        ("-- nothing", "one statement at a time"),
+        ("SELECT 1,\n  FROM FROM", r"LINE 2:   FROM FROM"),
+    ],
+)
+def test_a_refusal_names_what_was_written(session: SqlSession, query: str, said: str) -> None:
+    with pytest.raises(SqlError, match=said):
+        session.execute(query)
+
+
+@pytest.mark.parametrize("before", ["", "EXPLAIN ", "EXPLAIN ANALYZE ", "SELECT 1; ", "/**/"])
+def test_a_refused_import_opens_no_file(session: SqlSession, tmp_path: Path, before: str) -> None:
+    """DuckDB replaces it by the statements of its files when it lists statements, not later."""
+    (tmp_path / "schema.sql").write_text("SELECT 'secret'")
+    (tmp_path / "load.sql").write_text("")
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(SqlError) as refused:
+            session.execute(f"{before}IMPORT DATABASE '{folder}'")
+        assert "not allowed" in str(refused.value) or "Give one query" in str(refused.value)
+        assert str(folder) not in str(refused.value)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "query",

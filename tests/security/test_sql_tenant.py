@@ -68,11 +68,58 @@ def test_every_table_and_view_holds_the_rows_of_the_tenant(
         *("FROM pg_catalog.pg_class", "FROM pg_class"),
         *("FROM runs", "FROM offsets", "FROM run_summary", "FROM facts AT (VERSION => 1)"),
         "FROM __ducklake_metadata_lake.ducklake_data_file",
+        *("SELECT stats(text) FROM messages", 'SELECT "STATS"(tenant) FROM messages'),
+        *("SELECT text.stats() FROM messages", "SELECT system.main.stats(text) FROM messages"),
+        "SELECT list_transform([text], lambda x: stats(x)) FROM messages",
     ],
 )
 def test_there_is_no_way_out(session: SqlSession, query: str) -> None:
     with pytest.raises(SqlError):
         session.execute(query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("EXPLAIN FROM messages", "EXPLAIN ANALYZE FROM messages", "explain/**/FROM messages"),
+        "EXPLAIN (ANALYZE, FORMAT json) SELECT count(*) FROM messages",
+        "EXPLAIN SELECT tenant FROM messages WHERE timestamp > '2024-03-02'",
+    ],
+)
+def test_a_plan_would_count_the_rows_of_all(session: SqlSession, query: str) -> None:
+    with pytest.raises(SqlError, match="With --tenant there is no EXPLAIN"):
+        session.execute(query)
+    with pytest.raises(SqlError, match="no comment before or in EXPLAIN"):
+        session.execute(f"/**/{query}")
+
+
+def test_statistics_of_files_are_not_even_used(
+    both: Path, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the names do not stop finds nothing: another function may show statistics one day."""
+    query = "SELECT stats(text) AS a, stats(tenant) AS b FROM messages LIMIT 1"
+    with SqlSession(both) as owner:
+        (row,) = owner.execute(query).to_pylist()
+        assert "Min: blue" in row["b"]
+    monkeypatch.setattr("jobs.sql.check_tenant_node", lambda _: None)
+    with SqlSession(both, tenant=tenant) as opened:
+        (row,) = opened.execute(query).to_pylist()
+        assert "Min" not in row["a"] + row["b"]
+        with pytest.raises(SqlError):
+            opened.execute("SET disabled_optimizers = ''")
+
+
+def test_where_the_warehouse_is_is_not_told(session: SqlSession, both: Path) -> None:
+    for query in ("FROM duckdb_databases()", "FROM duckdb_databases", "FROM pragma_database_list"):
+        with pytest.raises(SqlError, match="shows where the warehouse is"):
+            session.execute(query)
+    for query in ("SHOW DATABASES", "SHOW ALL TABLES", "FROM information_schema.schemata"):
+        assert str(both) not in json.dumps(session.execute(query).to_pylist(), default=str)
+
+
+def test_stats_may_be_a_name_of_ones_own(session: SqlSession) -> None:
+    query = "WITH stats AS (SELECT count(*) AS stats FROM facts) SELECT stats FROM stats"
+    assert session.execute(query).num_rows == 1
 
 
 def test_names_of_ones_own_database_may_be_spelled_out(session: SqlSession, tenant: str) -> None:
