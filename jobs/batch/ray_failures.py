@@ -1,10 +1,27 @@
-"""What a failure in a Ray actor means to a job: the model's own words, where it was the model."""
+"""What a failure of Ray means to a job, and the model's own words, where it was the model."""
 
 from ray.exceptions import RayError, RayTaskError
 
 from jobs.errors import EngineError
 from operators.llm.engines.base import EngineDownError
 from operators.llm.errors import BudgetReachedError, ModelUnavailableError
+
+_LOGS = "/tmp/ray/session_latest/logs"
+
+
+def no_session(error: Exception, address: str | None) -> str:
+    """What to tell of a Ray that does not start, or of a cluster that cannot be reached."""
+    said = str(error).strip().rstrip(".") or type(error).__name__
+    if address is not None:
+        return (
+            f"Ray: the cluster at {address} cannot be used: {said}. Check the address and that "
+            "the cluster runs the same Ray version, or leave --address out for a local one."
+        )
+    return (
+        f"Ray: a local Ray does not start: {said}. Most often the machine is overloaded: "
+        "wait until it is less busy and run again; what was committed stays. Where another Ray is "
+        f"left over, `ray stop --force` ends every Ray of yours here. Ray's logs: {_LOGS}"
+    )
 
 
 def start_reason(error: RayError) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import ray
 
+from jobs.batch.ray_failures import no_session
 from jobs.errors import EngineError
 
 _IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -43,12 +44,8 @@ def ray_session(address: str | None, workers: int) -> Generator[None]:
                 logging_level=logging.ERROR,
                 runtime_env=None if _IN_A_JOB in os.environ else {"py_modules": own_packages()},
             )
-    except (ConnectionError, RuntimeError, OSError, TimeoutError) as error:
-        where = f"the cluster at {address}" if address else "a local Ray"
-        raise EngineError(
-            f"Ray: {where} cannot be used: {error}. Check the address and that the cluster "
-            "runs the same Ray version, or leave --address out for a local one."
-        ) from error
+    except Exception as error:  # Ray raises bare ones: a node that is too slow to start.
+        raise EngineError(no_session(error, address)) from error
     try:
         yield
     finally:
