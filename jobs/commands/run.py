@@ -1,10 +1,12 @@
 """`run`."""
 
+import fcntl
+import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +39,8 @@ from pipelines.plan import Plan
 from transforms.sources.files import expand_inputs
 
 MEBIBYTE = 1024 * 1024
+_SPOOL_PREFIX = "memoryflow-stdin-"
+_SPOOL_FILE = "stdin.jsonl"
 
 
 def register(app: typer.Typer) -> None:
@@ -199,12 +203,32 @@ def adapter_options(start_time: str | None) -> AdapterOptions:
 
 @contextmanager
 def _spooled(path: str) -> Generator[str]:
-    """Standard input as a file: reader tasks run in other processes."""
+    """Standard input as a file: reader tasks run in other processes.
+
+    It is locked for as long as it is needed; the kernel drops the lock of a run that is killed.
+    """
+    _remove_abandoned_spools()
     if path != "-":
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="memoryflow-stdin-") as folder:
-        spool = Path(folder) / "stdin.jsonl"
+    with tempfile.TemporaryDirectory(prefix=_SPOOL_PREFIX) as folder:
+        spool = Path(folder) / _SPOOL_FILE
         with spool.open("wb") as out:
+            with suppress(OSError):  # A file system without locks: nobody takes it for abandoned.
+                fcntl.flock(out, fcntl.LOCK_EX)
             shutil.copyfileobj(sys.stdin.buffer, out)
-        yield str(spool)
+            out.flush()
+            yield str(spool)
+
+
+def _remove_abandoned_spools() -> None:
+    """Remove what runs of this user that were killed have left: all that people said in it."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SPOOL_PREFIX}*"):
+        with suppress(OSError):  # Another user's, or gone meanwhile.
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                continue
+            with (folder / _SPOOL_FILE).open("rb") as spool:
+                fcntl.flock(spool, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # An empty one may have been made just now, and not been locked yet.
+                if os.fstat(spool.fileno()).st_size:
+                    shutil.rmtree(folder)

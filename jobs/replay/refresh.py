@@ -191,6 +191,7 @@ def _build(
             tasked.discard(made.task.kv_episode_id)
             if warehouse.wanted():
                 warehouse.hand_over()
+                finish_pending_erasure(warehouse)
                 begin_kv_changes(warehouse)
                 now = plan_refresh(warehouse, plan.conversation, spec, compressor)
                 if not tasked <= set(now.episodes):

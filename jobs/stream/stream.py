@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from jobs.batch.state import load_state
 from jobs.llm_gateways import NO_LIMITS, Limits
+from jobs.observe.logs import say
 from jobs.observe.spans import past_span
 from jobs.run_record import DONE, STOPPED, RunRecord
 from jobs.stream.builders import Builders, RayBuilders
@@ -31,6 +32,8 @@ from transforms.event_time.watermark import Watermark
 from transforms.sources.live.protocol import LiveSource
 from transforms.step_time import MILLISECONDS, SLICES
 from transforms.warehouse.connection import Warehouse
+from transforms.warehouse.erasure import finish_pending_erasure
+from transforms.warehouse.errors import WarehouseError
 from transforms.warehouse.read import read_table
 
 _MEBIBYTE = 1024 * 1024
@@ -344,14 +347,28 @@ class Stream:
         self._settle()
         if due:
             self._housekeeper.tidy()
+            self._finish_erasure()
         if wanted:
             self._pulse.waiting("another process is writing")
             self._warehouse.hand_over(waiting=self._check_stop)
+            self._finish_erasure()
             self._intake.last_heard = time.monotonic()  # Nobody listened meanwhile.
             self._scheduler.forget_builds()
             self._known = self._load_known()
             self._builders.tell(self._known)
             self._turn = time.monotonic()
+
+    def _finish_erasure(self) -> None:
+        """Complete a `forget` that went first and was killed: nobody else may write for weeks.
+
+        What is in the way, e.g. somebody who reads, was told to whoever forgot and must not end
+        the stream; it tries again at the next upkeep.
+        """
+        try:
+            finish_pending_erasure(self._warehouse)
+        except WarehouseError as error:
+            text = f"memoryflow: a forget is not complete yet, and will be tried again: {error}"
+            say("erasure.unfinished", text, level="warning", why=str(error))
 
     def _check_stop(self) -> None:
         if self._stopping:

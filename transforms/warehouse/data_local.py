@@ -28,7 +28,7 @@ class LocalData:
 
     def file_names(self) -> set[str]:
         """See `DataStore`."""
-        return {file.name for file in self.folder.rglob("*") if file.is_file()}
+        return {file.name for file in self.folder.rglob("*.parquet") if file.is_file()}
 
     def scrub(self) -> None:
         """A file that is removed is gone, as far as the file system goes."""

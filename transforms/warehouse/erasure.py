@@ -9,7 +9,9 @@ due.
 """
 
 import shutil
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -23,7 +25,10 @@ from transforms.warehouse.staging import remove_abandoned
 PENDING_FILE = "erasure.pending"
 # Copies of memory text outside the tables; all can be made again from the tables.
 _DERIVED_DIRS = (JOURNAL_DIR, SPILL_DIR, "cache", "index")
+# Where DIR/tmp is a link, other programs may spill there too: DuckDB's files start like this.
+_SPILLED = "duckdb_temp_"
 _CHECKPOINT_WAIT_MS = 30_000
+_NAMED_FILES = 3
 _CHANGED = "__changed_statistics"
 _STATISTICS = pa.schema(
     {"table_id": pa.int64(), "column_id": pa.int64(), "low": pa.string(), "high": pa.string()}
@@ -59,9 +64,9 @@ def erase_physically(warehouse: Warehouse) -> None:
     _recompute_table_statistics(warehouse)
     remove_unneeded_files(warehouse)
     warehouse.stores.data.scrub()
-    _check_nothing_left(warehouse)
     _scrub_catalog(warehouse)
     _remove_derived_files(warehouse)
+    _check_nothing_left(warehouse)  # Last: whatever it finds, all else is gone.
     (warehouse.path / PENDING_FILE).unlink()
 
 
@@ -170,11 +175,19 @@ def _check_nothing_left(warehouse: Warehouse) -> None:
     present = warehouse.stores.data.file_names()
     if left or present != listed:
         raise WarehouseError(
-            f"erasure is incomplete: {left} catalog rows and "
-            f"{len(present ^ listed)} files too many or missing",
-            warehouse.path,
-            "Run the same command again once no other process uses the warehouse.",
+            f"erasure is incomplete: {left} catalog rows too many; Parquet files too many: "
+            f"{_named(present - listed)}; missing: {_named(listed - present)}",
+            warehouse.data_uri,
+            "Run the same command again once no other process uses the warehouse. Move away files "
+            "that are not memoryflow's; put back what is missing, or restore a backup.",
         )
+
+
+def _named(files: set[str]) -> str:
+    """A few of them, and how many more there are."""
+    more = len(files) - _NAMED_FILES
+    some = ", ".join(sorted(files)[:_NAMED_FILES])
+    return f"{some} and {more:,} more" if more > 0 else some or "none"
 
 
 def _scrub_catalog(warehouse: Warehouse) -> None:
@@ -188,7 +201,46 @@ def _scrub_catalog(warehouse: Warehouse) -> None:
 
 def _remove_derived_files(warehouse: Warehouse) -> None:
     """Journals, caches and indexes go whole; KV tensor files where no row names them."""
-    for name in _DERIVED_DIRS:
-        shutil.rmtree(warehouse.path / name, ignore_errors=True)
     remove_unnamed_kv_files(warehouse)
     finish_kv_changes(warehouse)
+    left: list[tuple[Path, OSError]] = []
+    for folder in (warehouse.path / name for name in _DERIVED_DIRS):
+        try:
+            paths = _ours(folder)
+        except OSError as error:
+            left.append((folder, error))
+            continue
+        for path in paths:
+            try:
+                _remove(path)
+            except OSError as error:
+                left.append((path, error))
+    if left:  # Only now, so that what is in the way of one does not keep the others.
+        path, error = left[0]
+        raise WarehouseError(
+            f"erasure is incomplete: {error.filename} cannot be removed: {error.strerror}",
+            path,
+            "It may hold what people said. Give permission, mount the disk that a link leads to, "
+            "or remove it yourself; then run the same command again.",
+        )
+
+
+def _ours(folder: Path) -> list[Path]:
+    """The folder; where it is a link, e.g. to a larger disk, what we have put there.
+
+    OSError: the link leads to no folder, which is not the same as to an empty one.
+    """
+    if not folder.is_symlink():
+        return [folder]
+    prefix = _SPILLED if folder.name == SPILL_DIR else ""
+    return [path for path in folder.iterdir() if path.name.startswith(prefix)]
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder: all of it that can be, before a failure is raised."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -96,7 +96,10 @@ class DataStore(Protocol):
         ...
 
     def file_names(self) -> set[str]:
-        """Names, without folders, of all files that are there."""
+        """Names, without folders, of all Parquet files that are there.
+
+        Others are not ours, e.g. what a file manager leaves: nothing is to fail for them.
+        """
         ...
 
     def scrub(self) -> None:
