@@ -187,6 +187,11 @@ def _recorded_cells(done: RecordedCalls) -> tuple[str, str, str]:
 
 
 def _estimate_verdict(found: Estimate) -> str:
+    if not found.sampled_messages:
+        return (
+            "No message of the input could be read, so nothing can be expected of it: check it and "
+            "--format. `memoryflow run` says in dead_letters what is wrong with each line."
+        )
     price = f", ${found.dollars:.4f}" if found.dollars else ""
     return (
         f"Expected for about {found.expected_messages:,} messages "

@@ -11,8 +11,6 @@
 Tombstones are hashes; they let a reader of the log drop the messages if they come again.
 """
 
-import re
-import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,21 +18,25 @@ from typing import Literal
 
 import pyarrow as pa
 
+from jobs.erasure_marks import line_mark
 from jobs.forgotten_letters import (
     letters_naming,
     letters_of_conversations,
     too_late_messages,
+    word_pattern,
+    words_of,
 )
 from jobs.tenants import check_one_tenant
 from schemas.tables import TABLES
 from schemas.tombstones import dead_letter_tombstone, tombstone_id
 from transforms.warehouse.commit import ChangeSet, commit, insert_new
-from transforms.warehouse.connection import Warehouse
+from transforms.warehouse.connection import JOURNAL_DIR, Warehouse
 from transforms.warehouse.erasure import (
     announce_erasure,
     erase_physically,
     finish_pending_erasure,
 )
+from transforms.warehouse.kv_files import kv_changes_unfinished
 from transforms.warehouse.read import read_table
 from transforms.warehouse.scope import (
     Conversation,
@@ -42,6 +44,7 @@ from transforms.warehouse.scope import (
     conversations_of,
     literal,
 )
+from transforms.warehouse.staging import STAGING_DIR
 
 _IDS = ["tenant", "conversation_id", "message_id"]
 _GIVEN = "__forget_given"
@@ -55,9 +58,11 @@ Rebuild = Callable[[Warehouse, pa.Table], Mapping[str, pa.Table]]
 class Target:
     """What to forget: a message id, a conversation id or a person's name.
 
-    A message id counts in every conversation unless `conversation` says which. `tenant`
-    narrows each kind; without it all must be of one tenant, unless `all_tenants` is set: ids
-    and names of two tenants have nothing to do with each other.
+    A name counts as speaker or role, and as a whole word in text, attachments and metadata; ids
+    (of message, conversation, session) are not searched for it. A message id counts in every
+    conversation unless `conversation` says which. `tenant` narrows each kind; without it all
+    must be of one tenant, unless `all_tenants` is set: ids and names of two tenants have nothing
+    to do with each other.
     """
 
     kind: TargetKind
@@ -72,6 +77,8 @@ class ForgetReport:
     """What was forgotten, or with `dry_run` what would be.
 
     `messages` counts message ids, `rows` the rows of each table that go or are recomputed.
+    `resumed`: an erasure that was cut off was completed. `leftovers`: nothing was found in
+    memory, and what a killed run had left beside it went, whatever it held.
     """
 
     dry_run: bool
@@ -81,6 +88,7 @@ class ForgetReport:
     rows: dict[str, int] = field(default_factory=dict)
     tombstones: int = 0
     resumed: bool = False
+    leftovers: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,7 @@ class _Plan:
     messages: pa.Table  # those of `named` that are in memory; the others came too late
     conversations: list[Conversation]
     dead_letter_ids: list[str]
+    lines: list[bytes]  # raw bytes of the refused input that goes
     rebuilt_letters: list[str]  # what steps left on these conversations: told anew
 
 
@@ -119,7 +128,10 @@ def forget(
     warehouse.require_writable()
     if not plan.messages.num_rows and not plan.dead_letter_ids:
         resumed = finish_pending_erasure(warehouse)
-        return ForgetReport(False, 0, 0, 0, report.rows, 0, resumed)
+        leftovers = _has_leftovers(warehouse)
+        if leftovers:
+            erase_physically(warehouse)
+        return ForgetReport(False, 0, 0, 0, report.rows, 0, resumed, leftovers)
     tombstones = _tombstones(plan)
     changes = _changes(warehouse, plan, rebuild)
     announce_erasure(warehouse)
@@ -135,16 +147,22 @@ def forget(
     )
 
 
+def _has_leftovers(warehouse: Warehouse) -> bool:
+    """Whether a run that was killed before its commit may have left text that is in no table."""
+    folder = warehouse.path
+    staged = (folder / STAGING_DIR).exists()
+    journal = any(file.is_file() for file in (folder / JOURNAL_DIR).rglob("*"))
+    return staged or journal or kv_changes_unfinished(warehouse)
+
+
 def _plan(warehouse: Warehouse, target: Target) -> _Plan:
     late = too_late_messages(warehouse)
     named = _named(warehouse, target, late)
     messages = _recorded(warehouse, named) if late.num_rows else named
     letters = late.join(named.cast(late.select(_IDS).schema), keys=_IDS, join_type="left semi")
     words = [target.value, *([] if target.conversation is None else [target.conversation])]
-    dead = {
-        *letters["dead_letter_id"].to_pylist(),
-        *letters_naming(warehouse, words, target.tenant),
-    }
+    lines = letters_naming(warehouse, words, target.tenant)
+    dead = {*letters["dead_letter_id"].to_pylist(), *lines}
     if target.tenant is None and not target.all_tenants:
         _check_tenants(warehouse, target, named, dead)
     conversations = sorted(conversations_of(messages))
@@ -155,6 +173,7 @@ def _plan(warehouse: Warehouse, target: Target) -> _Plan:
         messages,
         conversations,
         sorted(str(letter) for letter in dead - set(rebuilt)),
+        sorted(set(lines.values())),
         rebuilt,
     )
 
@@ -174,7 +193,7 @@ def _check_tenants(
 def _named(warehouse: Warehouse, target: Target, late: pa.Table) -> pa.Table:
     """Ids of messages that the target means, in memory or too late for it."""
     condition = " AND ".join(f"({c})" for c in _conditions(target))
-    spoken = f"{', '.join(_IDS)}, speaker, text, attachments, metadata"
+    spoken = f"{', '.join(_IDS)}, speaker, role, text, attachments, metadata"
     return _query_with(
         warehouse,
         late,
@@ -206,8 +225,12 @@ def _conditions(target: Target) -> list[str]:
     elif target.kind == "conversation":
         conditions.append(f"conversation_id = {literal(target.value)}")
     else:
-        pattern = literal(_word_pattern(target.value))
-        spoken = "concat_ws(chr(10), speaker, text, attachments, metadata)"
+        if not words_of(target.value):
+            raise ValueError("an empty name cannot be forgotten")
+        pattern = literal(word_pattern(target.value))
+        parsed = ", ".join(_unescaped(column) for column in ("attachments", "metadata"))
+        # The bar keeps two fields from making up one name: "Mary" who says "Ann is here".
+        spoken = f"concat_ws(' | ', speaker, role, text, {parsed})"
         conditions.append(f"regexp_matches(nfc_normalize({spoken}), {pattern})")
     if target.conversation is not None:
         conditions.append(f"conversation_id = {literal(target.conversation)}")
@@ -216,13 +239,17 @@ def _conditions(target: Target) -> list[str]:
     return conditions
 
 
-def _word_pattern(name: str) -> str:
-    """`name` as a whole word in any case, spaces taken loosely; RE2 (its \\b is ASCII only)."""
-    words = unicodedata.normalize("NFC", name).split()
-    if not words:
-        raise ValueError("an empty name cannot be forgotten")
-    body = r"\s+".join(re.escape(word) for word in words)
-    return rf"(?i)(?:^|[^\pL\pN_]){body}(?:$|[^\pL\pN_])"
+def _unescaped(column: str) -> str:
+    r"""SQL for canonical JSON as it reads: the `n` of `\nMary` is no letter before a name.
+
+    A control character becomes a line break: words end at either. U+0001 stands for a backslash
+    meanwhile, so that `\\n` is none; JSON itself holds it only as an escape.
+    """
+    held = f"replace({column}, '\\\\', chr(1))"
+    controls = r"\\(?:[bfnrt]|u00[01][0-9a-f])"
+    broken = f"regexp_replace({held}, {literal(controls)}, chr(10), 'g')"
+    plain = f"replace(replace({broken}, '\\\"', '\"'), chr(1), '\\')"
+    return f"CASE WHEN contains({column}, '\\') THEN {plain} ELSE {column} END"
 
 
 def _affected_rows(warehouse: Warehouse, plan: _Plan) -> dict[str, int]:
@@ -275,6 +302,7 @@ def _tombstones(plan: _Plan) -> pa.Table:
         for row in plan.named.to_pylist()
     ]
     ids += [dead_letter_tombstone(dead) for dead in plan.dead_letter_ids]
+    ids += sorted({mark for raw in plan.lines if (mark := line_mark(raw)) is not None})
     count = len(ids)
     return pa.table(
         {

@@ -22,7 +22,7 @@ from operators.embedding.models import embedding_model
 from operators.embedding.tokens import MiniLmTokens
 from operators.recall.budget import within_budget
 from operators.recall.context import with_context
-from operators.recall.conversation_index import SEARCHED, Question
+from operators.recall.conversation_index import SEARCHED, ConversationIndex, Question
 from operators.recall.focus import focus
 from operators.recall.fusion import OFF_BY_DEFAULT
 from operators.recall.profile import LOOKED_UP
@@ -36,6 +36,7 @@ from transforms.warehouse.scope import Conversation
 if TYPE_CHECKING:
     from jobs.replay.escalation import Escalation
 
+_Said = tuple[str, str, str]  # Tenant, conversation and id of a message.
 _REQUIRED = ("question_id", "question")
 
 
@@ -69,7 +70,8 @@ class SearchOptions:
         tier: see `operators.recall.tiers`.
         without: channels to leave out.
         also: channels to use that are off by default.
-        archive: SQL condition over `memory_heat`; facts that it holds for are not found.
+        archive: SQL condition over `memory_heat`; facts that it holds for are not found,
+            nor messages and personas that rest on such facts alone.
         context: messages before and after each result.
         max_tokens: cut the results to so many tokens; at least one stays.
         replay: where tier `deep` finds thin evidence, ask the raw history (`jobs.replay`), if
@@ -180,7 +182,8 @@ class SearchSession:
         def ranked(count: int) -> list[Result]:
             return searcher.search(asked, count, options.tier, options.without, options.also)
 
-        results = _not_archived(ranked, k, archived)
+        silent = _silent_messages(searcher.searcher.index, archived)
+        results = _not_archived(ranked, k, archived, silent)
         turns = max([options.context, *(DEEP_CONTEXT for r in results if r.tier == DEEP)])
         if turns:
             results = with_context(results, searcher.searcher.index, turns)
@@ -305,14 +308,40 @@ class _TablesOnDemand(Mapping[str, pa.Table]):
         return len(SEARCHED)
 
 
+def _silent_messages(index: ConversationIndex, archived: frozenset[str]) -> frozenset[_Said]:
+    """Messages that have facts, all of them archived.
+
+    A fact that is superseded is shown as its bare message, and a persona by the messages of its
+    evidence: neither has the id of a fact, so the messages have to be known, too.
+    """
+    if not archived:
+        return frozenset()
+    known = {fact["fact_id"] for fact in index.facts}
+    silenced, telling = set[int](), set[int]()
+    for number, fact in zip(index.fact_message.tolist(), index.facts, strict=True):
+        stands = fact["canonical_id"] if fact["canonical_id"] in known else fact["fact_id"]
+        (silenced if stands in archived else telling).add(number)
+    silent = (index.messages[number] for number in silenced - telling)
+    return frozenset((m["tenant"], m["conversation_id"], m["message_id"]) for m in silent)
+
+
 def _not_archived(
-    ranked: Callable[[int], list[Result]], k: int, archived: frozenset[str]
+    ranked: Callable[[int], list[Result]],
+    k: int,
+    archived: frozenset[str],
+    silent: frozenset[_Said],
 ) -> list[Result]:
     """The `k` best results whose memory is not archived, asking for more until they are full."""
+
+    def is_kept(result: Result) -> bool:
+        place = (result.tenant, result.conversation_id)
+        said = {(*place, message) for message in result.source_message_ids}
+        return result.id not in archived and not (said and said <= silent)
+
     count = k + len(archived)
     while True:
         found = ranked(count)
-        kept = [result for result in found if result.id not in archived][:k]
+        kept = [result for result in found if is_kept(result)][:k]
         if len(kept) == k or len(found) < count:
             return [replace(result, rank=rank) for rank, result in enumerate(kept, 1)]
         count *= 2

@@ -15,6 +15,8 @@ _STATES = {
     "failed": "FAILED (its last lines on stderr say why; start it again to resume)",
     "killed": "KILLED (its process is gone; start it again to resume)",
 }
+# A commit writes `running`, and so it stays where the run fails or is killed after it.
+_RUN_STATUSES = {"running": "not finished"}
 _SHOWN = 12
 _WIDEST = 48
 
@@ -101,7 +103,9 @@ def _position(row: Row) -> tuple[str, ...]:
 
 
 def _run(row: Row) -> tuple[str, ...]:
-    return row["job"], row["status"], _time(row["started_at"]), _time(row["finished_at"])
+    status = str(row["status"])
+    status = _RUN_STATUSES.get(status, status)
+    return row["job"], status, _time(row["started_at"]), _time(row["finished_at"])
 
 
 def _section(title: str, rows: Sequence[Sequence[str]]) -> list[str]:

@@ -3,21 +3,23 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from jobs.errors import UsageError
 from jobs.tenants import check_one_tenant
 from transforms.warehouse.connection import Warehouse
-from transforms.warehouse.read import read_table
+from transforms.warehouse.read import conversation_ids, read_table
 from transforms.warehouse.scope import literal
 
 Row = dict[str, Any]
+SCOPES = ("conversation", "session", "entity", "scene")
 _SUMMARY_CHARS = 150
 
 
 @dataclass(frozen=True)
 class TreeQuery:
-    """Which trees, and how deep: scope is session, entity or conversation."""
+    """Which trees, and how deep: `scope` is one of SCOPES, `key` what the tree is of."""
 
     conversation: str | None
     scope: str
@@ -40,10 +42,17 @@ def render_tree(warehouse: Warehouse, query: TreeQuery) -> str:
 
 def tree_json(warehouse: Warehouse, query: TreeQuery) -> str:
     """The trees as nested JSON."""
-    return json.dumps(_trees(warehouse, query), default=str, ensure_ascii=False)
+    return json.dumps(_trees(warehouse, query), default=_json_value, ensure_ascii=False)
+
+
+def _json_value(value: object) -> str:
+    """Times as the other commands write them."""
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
 
 
 def _trees(warehouse: Warehouse, query: TreeQuery) -> list[Row]:
+    if query.scope not in SCOPES:
+        raise UsageError(f"no scope {query.scope!r}; there are {', '.join(SCOPES)}")
     conditions = [f"scope_type = {literal(query.scope)}"]
     if query.conversation is not None:
         conditions.append(f"conversation_id = {literal(query.conversation)}")
@@ -53,10 +62,7 @@ def _trees(warehouse: Warehouse, query: TreeQuery) -> list[Row]:
         conditions.append(_key_condition(warehouse, query.scope, query.key))
     rows = read_table(warehouse, "memtree_nodes", where=" AND ".join(conditions)).to_pylist()
     if not rows:
-        raise UsageError(
-            f"no {query.scope} tree there; see the trees with: memoryflow sql "
-            '"SELECT conversation_id, scope_type, scope_key FROM memtree_nodes WHERE is_root"'
-        )
+        raise UsageError(_nothing(warehouse, query))
     check_one_tenant((row["tenant"] for row in rows), f"the {query.scope} tree")
     nodes = {(row["tree_id"], row["node_id"]): row for row in rows}
     facts = _facts(warehouse, rows)
@@ -65,6 +71,24 @@ def _trees(warehouse: Warehouse, query: TreeQuery) -> list[Row]:
         key=lambda row: (row["conversation_id"], row["start_time"], row["tree_id"]),
     )
     return [_nested(root, nodes, facts, query.depth) for root in roots]
+
+
+def _nothing(warehouse: Warehouse, query: TreeQuery) -> str:
+    """What is not there: the conversation, or only such a tree of it."""
+    asked = (query.tenant, query.conversation)
+    there = conversation_ids(warehouse)
+    if not any(asked[0] in (None, t) and asked[1] in (None, c) for t, c in there):
+        names = (("tenant", query.tenant), ("conversation", query.conversation))
+        what = " of ".join(f"{name} {value!r}" for name, value in reversed(names) if value)
+        return (
+            f"no {what or 'conversation'} in the warehouse; see what there is with: "
+            'memoryflow sql "SELECT DISTINCT tenant, conversation_id FROM messages"'
+        )
+    of = f" of {query.key!r}" if query.key is not None else ""
+    return (
+        f"no {query.scope} tree{of} there; see the trees with: memoryflow sql "
+        '"SELECT conversation_id, scope_type, scope_key FROM memtree_nodes WHERE is_root"'
+    )
 
 
 def _key_condition(warehouse: Warehouse, scope: str, key: str) -> str:

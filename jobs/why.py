@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from rapidfuzz import process
+from rapidfuzz import fuzz, process
 
 from jobs.tenants import check_one_tenant
 from jobs.why_rows import ConversationRows, Row, select_rows
@@ -33,6 +33,7 @@ _KINDS: dict[str, tuple[str, str]] = {
 }
 _CALL = "call"  # What ids of language models' calls begin with.
 _SUGGESTIONS = 3
+_MISTYPED = 80.0  # Percent; two different hashes of a kind have at most some 60.
 
 
 class UnknownIdError(Exception):
@@ -83,15 +84,19 @@ def why(
         UnknownIdError: no memory there has it.
         UsageError: no tenant is given, and several have it.
     """
+    elsewhere: set[str] = set()
     for kind, (table, column) in _KINDS.items():
         found = select_rows(warehouse, table, f"{quoted(column)} = {literal(memory_id)}", kind=kind)
-        if conversation is not None:
-            found = [row for row in found if row["conversation_id"] == conversation]
         if tenant is not None:
             found = [row for row in found if row["tenant"] == tenant]
+        elsewhere |= {str(row["conversation_id"]) for row in found}
+        if conversation is not None:
+            found = [row for row in found if row["conversation_id"] == conversation]
         if found:
             check_one_tenant((row["tenant"] for row in found), f"{kind} {memory_id!r}")
             return [_explain(warehouse, kind, memory_id, row) for row in found]
+    if elsewhere:
+        raise UnknownIdError(_elsewhere(memory_id, conversation, sorted(elsewhere)))
     raise UnknownIdError(_unknown(warehouse, memory_id, conversation, tenant))
 
 
@@ -150,22 +155,28 @@ def _run(warehouse: Warehouse, snapshot: Row | None) -> Row | None:
     return found[0] if found else None
 
 
+def _elsewhere(memory_id: str, conversation: str | None, places: Sequence[str]) -> str:
+    more = f" and {len(places) - _SUGGESTIONS:,} more" if len(places) > _SUGGESTIONS else ""
+    there = f"{', '.join(map(repr, places[:_SUGGESTIONS]))}{more}"
+    return f"{memory_id!r} is not in conversation {conversation!r}; it is in {there}."
+
+
 def _unknown(
     warehouse: Warehouse, memory_id: str, conversation: str | None, tenant: str | None
 ) -> str:
     inside = "true" if tenant is None else f"tenant = {literal(tenant)}"
-    ids: set[str] = set()
+    nearest: list[str] = []
     prefix = memory_id.split("_", 1)[0]
     prefix = "artifact" if prefix == _CALL else prefix
     kinds = [prefix] if prefix in _KINDS else list(_KINDS)
     for kind in kinds:
         table, column = _KINDS[kind]
         query = f"SELECT {quoted(column)} FROM {table} WHERE {inside}"
-        ids.update(row[0] for row in warehouse.rows(query))
+        ids = sorted({str(row[0]) for row in warehouse.rows(query)})
+        nearest += _nearest(memory_id, ids) if kind == "message" else _mistyped(memory_id, ids)
     where = f" in conversation {conversation!r}" if conversation else ""
     where += f" of tenant {tenant!r}" if tenant else ""
-    nearest = [m[0] for m in process.extract(memory_id, ids, limit=_SUGGESTIONS, score_cutoff=60)]
-    hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
+    hint = f" Did you mean {', '.join(nearest[:_SUGGESTIONS])}?" if nearest else ""
     heirs = warehouse.rows(
         "SELECT DISTINCT source_id FROM links WHERE target_id = ? "
         f"AND type IN ('split_from', 'merged_from') AND {inside} ORDER BY source_id",
@@ -174,6 +185,20 @@ def _unknown(
     if heirs:  # Former scenes are named by the links of those that came of them.
         hint = f" It was a scene, and lives on in {', '.join(row[0] for row in heirs)}."
     return f"No memory has the id {memory_id!r}{where}.{hint}"
+
+
+def _nearest(given: str, ids: Sequence[str]) -> list[str]:
+    """Ids that people made: what is like it may be meant."""
+    return [found[0] for found in process.extract(given, ids, limit=_SUGGESTIONS, score_cutoff=60)]
+
+
+def _mistyped(given: str, ids: Sequence[str]) -> list[str]:
+    """Ids with hashes, of which any two are somewhat alike: one cut off, or a few letters wrong."""
+    cut = [known for known in ids if known.startswith(given) and not given.endswith("_")]
+    found = process.extract(
+        given, ids, scorer=fuzz.ratio, limit=_SUGGESTIONS, score_cutoff=_MISTYPED
+    )
+    return cut[:_SUGGESTIONS] or [match[0] for match in found]
 
 
 def _lines(e: Explanation) -> list[str]:

@@ -35,11 +35,10 @@ def inert_table(rows: pa.Table) -> pa.Table:
 
 
 def _has_word(column: "pa.ChunkedArray[Any]") -> bool:
-    if pa.types.is_list(column.type):
-        column = pc.list_flatten(column)
-    if not pa.types.is_string(column.type):
+    texts = pc.list_flatten(column) if pa.types.is_list(column.type) else column
+    if not pa.types.is_string(texts.type):
         return False
-    return bool(pc.any(pc.match_substring_regex(column, _PATTERN)).as_py())
+    return bool(pc.any(pc.match_substring_regex(texts, _PATTERN)).as_py())
 
 
 def _inert_column(column: "pa.ChunkedArray[Any]") -> "pa.Array[Any]":

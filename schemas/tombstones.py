@@ -14,3 +14,8 @@ def tombstone_id(tenant: str, conversation: str, message: str) -> str:
 def dead_letter_tombstone(dead_letter_id: str) -> str:
     """Tombstone of an erased dead letter."""
     return content_id("tombstone", dead_letter_id)
+
+
+def line_tombstone(line: bytes) -> str:
+    """Tombstone of an erased line that could not be read, whatever the reason."""
+    return content_id("tombstone", line)

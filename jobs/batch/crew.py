@@ -23,6 +23,9 @@ _LATE_SECONDS = 60.0
 _NOBODY_SECONDS = 900.0
 """An autoscaler may take minutes to start a node."""
 
+_LOOPBACK = "127.0.0.1"
+"""The address of a Ray that `ray_session` has started: nothing but this machine is in it."""
+
 _TOLD_SECONDS = 30.0
 _STARTS_IN_VAIN = 3
 """Starts that may fail for each worker before one succeeds."""
@@ -170,10 +173,16 @@ def _reason(error: RayError) -> str:
 
 
 def _room() -> str:
-    """What the cluster has, for people."""
+    """What is waited for, for people: a slow machine, or room in a cluster."""
     there, free = (r.get("CPU", 0.0) for r in (ray.cluster_resources(), ray.available_resources()))
-    nodes = sum(bool(node["Alive"]) for node in ray.nodes())
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    if {node["NodeManagerAddress"] for node in nodes} == {_LOOPBACK}:
+        return (
+            f"the processes start on this machine ({there:g} CPUs for Ray), slowly where others "
+            "keep it busy; --workers asks for fewer"
+        )
+    count = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
     return (
-        f"{nodes} nodes with {there:g} CPUs, {free:g} of them free. Other jobs may hold the rest, "
+        f"{count} with {there:g} CPUs, {free:g} of them free. Other jobs may hold the rest, "
         "or the cluster has to grow; --workers asks for fewer"
     )

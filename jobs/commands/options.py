@@ -18,6 +18,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of text."
 ConversationOption = Annotated[
     str | None, typer.Option("--conversation", help="Only this conversation.")
 ]
+ErasedConversationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--conversation",
+        help="Erase this whole conversation; with --message or --person, only what is in it.",
+    ),
+]
 TenantOption = Annotated[str | None, typer.Option("--tenant", help="Only this tenant.")]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Parallel workers; default: CPUs.")

@@ -42,6 +42,8 @@ def validate(
 ) -> None:
     """Check a pipeline; errors carry file, line and a suggestion."""
     if schema:
+        if pipeline is not None:
+            raise typer.BadParameter("give a PIPELINE to check or --schema, not both")
         print(schema_text(), end="")
         return
     if pipeline is None:

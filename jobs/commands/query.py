@@ -17,7 +17,7 @@ from jobs.digest import digest as digest_of
 from jobs.export import export_duckdb, export_parquet
 from jobs.sql import run_sql, shell
 from jobs.sql_limits import DEFAULT_MEMORY, SqlLimits, memory_bytes, process_limits
-from jobs.tree import TreeQuery, render_tree, tree_json
+from jobs.tree import SCOPES, TreeQuery, render_tree, tree_json
 from jobs.why import render
 from jobs.why import why as explain_memory
 from transforms.warehouse.connection import open_warehouse
@@ -83,10 +83,11 @@ def tree(
     conversation: ConversationOption = None,
     tenant: TenantOption = None,
     scope: Annotated[
-        str, typer.Option("--scope", help="session, entity or conversation.")
+        str, typer.Option("--scope", help=f"Trees of what: {', '.join(SCOPES)}.")
     ] = "conversation",
     key: Annotated[
-        str | None, typer.Option("--key", help="Session id or entity name; default: all.")
+        str | None,
+        typer.Option("--key", help="Id of a session or scene, or entity name; default: all."),
     ] = None,
     depth: Annotated[int, typer.Option("--depth", min=1, help="Levels to show.")] = 3,
     json_output: JsonOption = False,

@@ -98,6 +98,8 @@ def search(
     json_output: JsonOption = False,
 ) -> None:
     """Find memories, ranked, each with the messages that support it."""
+    if batch is not None:
+        _refuse_beside_batch(question, asked_at)
     until = time_of("--as-of", as_of)
     options = SearchOptions(
         tier=_tier(tier),
@@ -159,6 +161,14 @@ def evaluate_questions(
     with SearchSession.open(warehouse) as session:
         report = evaluate(session, questions, options=options, tenant=tenant)
     print(json.dumps(report) if json_output else render(report))
+
+
+def _refuse_beside_batch(question: str | None, asked_at: str | None) -> None:
+    """UsageError for what would be ignored: the lines of the file say it."""
+    if question is not None:
+        raise UsageError("give a question or --batch FILE, not both")
+    if asked_at is not None:
+        raise UsageError("--asked-at is of one question; with --batch each line has 'asked_at'")
 
 
 def _show(results: list[Result], *, as_json: bool) -> None:

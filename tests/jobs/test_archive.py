@@ -8,7 +8,9 @@ from jobs.archive import ArchiveRule
 from jobs.errors import UsageError
 from jobs.search import SearchOptions, SearchSession
 from tests.jobs.search_samples import TALK, search_warehouse
-from tests.operators.samples import at, fact
+from tests.operators.samples import at, fact, message, table
+from tests.transforms.warehouse.rows import make_rows
+from transforms.warehouse.commit import ChangeSet, commit
 from transforms.warehouse.connection import Warehouse, open_warehouse
 
 SCOPE = [("default", "c1"), ("default", "c2")]
@@ -81,6 +83,40 @@ def test_search_without_what_is_archived(folder: Path) -> None:
     assert [r.id for r in kept] == left[:2]
     assert [r.rank for r in kept] == [1, 2]
     assert nothing == []
+
+
+@pytest.mark.slow
+def test_messages_and_personas_that_rest_on_archived_facts_alone(tmp_path: Path) -> None:
+    """What is superseded shows as a bare message, which has no id of a fact."""
+    said = {"old": "Ann lives in Rome.", "new": "Ann lives in Oslo.", "bare": "Ann lives!"}
+    facts = [
+        fact(name, n, said[name], **{"message_id": name}, status=status)
+        for n, (name, status) in enumerate([("old", "superseded"), ("new", "active")])
+    ]
+    heard = [message(name, n, text=text) for n, (name, text) in enumerate(said.items())]
+    rows = {
+        "messages": table("messages", heard),
+        "facts": table("facts", facts),
+        "personas": make_rows("personas", [{
+            "conversation_id": "c", "person": "Ann", "kind": "attribute", "attribute": "home_city",
+            "value": "Oslo", "status": "current", "confidence": 0.9,
+            "evidence": [facts[1]["fact_id"]], "valid_from": None, "valid_to": None,
+        }]),
+    }  # fmt: skip
+    with open_warehouse(tmp_path / "w") as opened:
+        commit(opened, [ChangeSet(name, inserts=inserts) for name, inserts in rows.items()])
+    found: dict[str, set[str]] = {}
+    with SearchSession.open(tmp_path / "w") as session:
+        for rule in ("false", "text LIKE '%Rome%'", "text LIKE '%Oslo%'", "true"):
+            options = SearchOptions(archive=rule, tier="profile")
+            results = session.search("Where does Ann live?", k=9, options=options)
+            found[rule] = {f"{r.kind} {r.source_message_ids[0]}" for r in results}
+    assert found == {
+        "false": {"persona new", "message old", "message bare"},
+        "text LIKE '%Rome%'": {"persona new", "message bare"},
+        "text LIKE '%Oslo%'": {"message old", "message bare"},
+        "true": {"message bare"},
+    }
 
 
 @pytest.mark.slow

@@ -28,7 +28,8 @@ def test_evaluate_by_category(folder: Path, tmp_path: Path) -> None:
     with SearchSession.open(folder) as session:
         report = evaluate(session, path)
     assert list(report) == ["easy", "hard", "overall"]
-    assert report["easy"] == {"questions": 1.0, **dict.fromkeys(METRICS, 100.0)}
+    assert report["easy"] == {"questions": 1, **dict.fromkeys(METRICS, 100.0)}
+    assert isinstance(report["easy"]["questions"], int)
     assert report["hard"]["recall@10"] == 50.0
     assert report["hard"]["all_evidence@10"] == 0.0
     assert report["overall"]["recall@10"] == 75.0
@@ -39,6 +40,20 @@ def test_no_evidence_at_all(folder: Path, tmp_path: Path) -> None:
     path = write_lines(tmp_path / "q.jsonl", question("1", "honey"))
     with SearchSession.open(folder) as session, pytest.raises(UsageError, match="evidence"):
         evaluate(session, path)
+
+
+def test_questions_about_other_logs_are_told(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known, any_ = question("1", "honey", evidence=["c1/1"]), {"conversation_id": None}
+    strange = known | {"question_id": "2", "conversation_id": "c9"}
+    other = known | {"question_id": "3", "tenant": "other"}
+    with SearchSession.open(folder) as session:
+        evaluate(session, write_lines(tmp_path / "q.jsonl", known, known | any_))
+        assert capsys.readouterr().err == ""
+        report = evaluate(session, write_lines(tmp_path / "q.jsonl", known, strange, other))
+    assert report["overall"]["recall@10"] == 33.3
+    assert "2 of 3 questions are about conversations that are not" in capsys.readouterr().err
 
 
 def test_ranked_messages_are_distinct(folder: Path) -> None:

@@ -95,6 +95,13 @@ def test_expected_work() -> None:
     assert expected["steps"][0]["step"] == "embed"
 
 
+def test_input_without_a_message_is_told() -> None:
+    nothing = Sample(SAMPLE.messages.slice(0, 0), 100, 100)
+    text = explain(_plan(), nothing).to_text(width=200)
+    assert "No message of the input could be read" in text
+    assert "Expected" not in text
+
+
 def test_what_a_change_recomputes() -> None:
     stats = FakeStats(plan_record(_plan()))
     changed = _plan(TOY_YAML.replace("turns: 2", "turns: 3"))

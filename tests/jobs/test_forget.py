@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.digest import digest
+from jobs.erasure_marks import without_erased
 from jobs.forget import ForgetReport, Target, forget
 from schemas.tables import TABLES
 from schemas.tombstones import dead_letter_tombstone, tombstone_id
@@ -219,8 +220,13 @@ def test_dead_letters(warehouse: Warehouse) -> None:
         read_table(warehouse, "tombstones")["tombstone_id"].to_pylist()
     )
     assert forget(warehouse, Target("message", "m"), trivial_rebuild).dead_letters == 0
+    read_again = read_table(warehouse, "dead_letters").set_column(
+        0, "dead_letter_id", pa.array(["of another reason"])
+    )
     assert forget(warehouse, Target("message", "m1"), trivial_rebuild).dead_letters == 1
     assert leaks(warehouse.path, "Zoology") == []
+    marks = frozenset(map(str, read_table(warehouse, "tombstones")["tombstone_id"].to_pylist()))
+    assert without_erased(read_again, marks).num_rows == 0
 
 
 def test_dry_run_touches_nothing(warehouse: Warehouse) -> None:

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import pyarrow as pa
 import pytest
@@ -12,7 +13,8 @@ from jobs.evaluate import evaluate
 from jobs.last_plan import last_plan
 from jobs.local_models import LocalModels
 from jobs.search import SearchSession
-from jobs.tree import TreeQuery, render_tree, tree_json
+from jobs.tree import SCOPES, TreeQuery, render_tree, tree_json
+from operators.memtree.node_text import Scope
 from pipelines.plan import plan, plan_record, plan_spec
 from pipelines.slice_build import build_slice
 from schemas.tables import TABLES
@@ -63,6 +65,8 @@ def test_a_tree_drills_down_from_all_to_the_facts(samples: Path):
         return len(node["facts"]) + sum(map(leaves, node["children"]))
 
     assert root["leaf_count"] == facts == leaves(root)
+    assert root["start_time"].endswith("Z")
+    assert set(SCOPES) == set(get_args(Scope))
     assert outline.count("\n") > facts
 
 
@@ -72,11 +76,22 @@ def test_an_entity_tree_is_found_by_name(samples: Path):
     assert root["leaf_count"] > 2
 
 
-def test_a_missing_tree_says_where_to_look(samples: Path):
-    query = TreeQuery("nobody", "conversation", None, 3)
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        (
+            TreeQuery("friends", "entity", "Zork", 3),
+            "no entity tree of 'Zork' there; see the trees",
+        ),
+        (TreeQuery("nobody", "conversation", None, 3), "no conversation 'nobody' in the warehouse"),
+        (TreeQuery("friends", "session", None, 3, "x"), "no conversation 'friends' of tenant 'x'"),
+        (TreeQuery("friends", "foo", None, 3), "there are conversation, session, entity, scene"),
+    ],
+)
+def test_a_missing_tree_says_where_to_look(samples: Path, query: TreeQuery, problem: str):
     with (
         open_warehouse(samples, read_only=True) as warehouse,
-        pytest.raises(UsageError, match="see the trees with"),
+        pytest.raises(UsageError, match=problem),
     ):
         render_tree(warehouse, query)
 

@@ -90,6 +90,18 @@ def test_wrong_use(folder: Path, options: list[str], problem: str) -> None:
         run("search", "honey", "-w", folder, *options)
 
 
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [(["honey"], "not both"), (["--asked-at", "2025-01-31T09:00:00Z"], "each line has 'asked_at'")],
+)
+def test_nothing_is_ignored_beside_a_batch(
+    folder: Path, tmp_path: Path, more: list[str], problem: str
+) -> None:
+    questions = write_lines(tmp_path / "q.jsonl", {"question_id": "q", "question": "lens"})
+    with pytest.raises(UsageError, match=problem):
+        run("search", "--batch", questions, "-w", folder, *more)
+
+
 def test_a_question_is_needed(folder: Path) -> None:
     with pytest.raises(UsageError, match="give a question"):
         run("search", "-w", folder)

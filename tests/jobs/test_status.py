@@ -167,6 +167,15 @@ def test_stopped_stream_from_its_tables(warehouse: Warehouse) -> None:
     assert "no message yet" in text
 
 
+def test_a_run_that_did_not_end_is_not_said_to_run(warehouse: Warehouse) -> None:
+    commit(warehouse, [], [upsert("runs", make_rows("runs", [{"status": "running"}]))])
+    found = look(warehouse)
+
+    assert found["runs"][0]["status"] == "running"
+    assert "not finished" in render_status(found)
+    assert "running" not in render_status(found)
+
+
 def test_pipeline_that_cannot_be_loaded(warehouse: Warehouse) -> None:
     fill(warehouse)
     stream_record(warehouse, spec='{"version": 1, "name": "gone", "steps": [{"operator": "gone"}]}')

@@ -2,7 +2,10 @@ import json
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from jobs.commands.plan import register
 from jobs.validate import schema_text, validate
 from pipelines.registry import operators
 from tests.pipelines.toy_operators import TOY_YAML, TOYS
@@ -66,3 +69,12 @@ def test_warnings_do_not_fail(tmp_path: Path) -> None:
 
 def test_the_schema_is_json() -> None:
     assert json.loads(schema_text(KNOWN))["title"] == "Pipeline"
+
+
+def test_a_pipeline_or_the_schema() -> None:
+    app = typer.Typer()
+    register(app)
+    assert CliRunner().invoke(app, ["validate", "--schema"]).exit_code == 0
+    both = CliRunner().invoke(app, ["validate", "--schema", "conversation_memory"])
+    assert both.exit_code == 2
+    assert "not both" in both.output

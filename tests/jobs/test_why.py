@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobs.why import UnknownIdError, render, why
-from schemas.ids import content_hash
+from schemas.ids import content_hash, content_id
 from tests.transforms.warehouse.rows import START, make_rows, messages
 from transforms.warehouse.commit import ChangeSet, commit, upsert
 from transforms.warehouse.connection import Warehouse
@@ -188,7 +188,28 @@ def test_unknown_id(filled: Warehouse) -> None:
     with pytest.raises(UnknownIdError, match=r"fact_nex.*Did you mean fact_new"):
         why(filled, "fact_nex")
     with pytest.raises(UnknownIdError, match="in conversation 'c9'"):
+        why(filled, "fact_neither", conversation="c9")
+
+
+def test_id_of_another_conversation_says_of_which(filled: Warehouse) -> None:
+    with pytest.raises(UnknownIdError) as caught:
         why(filled, "fact_new", conversation="c9")
+    assert str(caught.value) == "'fact_new' is not in conversation 'c9'; it is in 'c1'."
+    with pytest.raises(UnknownIdError, match="No memory has the id"):  # Nothing of other tenants.
+        why(filled, "fact_new", conversation="c9", tenant="other")
+
+
+def test_hashes_are_suggested_only_for_what_is_left_of_them(warehouse: Warehouse) -> None:
+    known = [content_id("fact", number) for number in range(50)]
+    rows = make_rows("facts", [{"conversation_id": "c1", "fact_id": fact} for fact in known])
+    commit(warehouse, [ChangeSet("facts", inserts=rows)])
+    for given, meant in ((known[7][:12], known[7]), (known[7][:-2] + "zz", known[7])):
+        with pytest.raises(UnknownIdError, match=f"Did you mean {meant}\\?"):
+            why(warehouse, given)
+    for given in ("fact_nope", content_id("fact", "none of them"), "fact_"):
+        with pytest.raises(UnknownIdError) as caught:
+            why(warehouse, given)
+        assert "Did you mean" not in str(caught.value)
 
 
 CALL = "call_1"

@@ -1,5 +1,13 @@
 """What can be wrong with the input as a whole, before any line of it."""
 
+import re
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_ADDRESSES = (
+    "Addresses are not read: download it, or pipe it in with --input -. "
+    "What comes in live (redis://, kafka://) is for `memoryflow stream --source`."
+)
+
 
 class InputError(Exception):
     """Input that cannot be used: what is wrong, where, and how to mend it."""
@@ -17,17 +25,20 @@ class InputError(Exception):
     @classmethod
     def missing(cls, where: str) -> "InputError":
         """No such file."""
-        return cls("input does not exist", where, "Check the path; quote globs.")
+        fix = _ADDRESSES if _ADDRESS.match(where) else "Check the path; quote globs."
+        return cls("input does not exist", where, fix)
 
     @classmethod
     def no_match(cls, where: str) -> "InputError":
         """A glob that matches nothing."""
-        return cls("no file matches", where, "Check the pattern; ** descends into folders.")
+        fix = "Check the pattern; ** descends into folders."
+        return cls("no file matches", where, _ADDRESSES if _ADDRESS.match(where) else fix)
 
     @classmethod
     def empty_folder(cls, where: str, format_name: str, pattern: str) -> "InputError":
-        """A folder without a file of the format."""
-        fix = f"Files of format {format_name} are named {pattern}; see --format."
+        """A folder without a file of the format, whose names match the expression `pattern`."""
+        names = ", ".join(_globs(pattern))
+        fix = f"Files of format {format_name} are named {names}; see --format."
         return cls("the folder holds no input", where, fix)
 
     @classmethod
@@ -61,3 +72,13 @@ class InputError(Exception):
     def unknown_format(cls, name: str, known: list[str]) -> "InputError":
         """A format that does not exist."""
         return cls("unknown format", name, f"Known formats: {', '.join(known)}.")
+
+
+def _globs(pattern: str) -> list[str]:
+    """Names that an expression of `operators.parse.formats` matches, as people write them."""
+    stem, _, packed = pattern.partition("(\\.gz")
+    also = " (also .gz, .zst)" if packed else ""
+    plain = stem.replace(r"\d{4}-\d\d-\d\d", "YYYY-MM-DD").replace(".*", "*").replace(r"\.", ".")
+    head, _, endings = plain.partition("(")
+    names = [head + ending for ending in endings.rstrip(")").split("|")]
+    return [*names[:-1], names[-1] + also]
