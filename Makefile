@@ -50,10 +50,10 @@ lint: setup-llm
 test-fast: setup
 	$(BIN)/python -m pytest -m "not slow" -n 2 -q
 
-# All of it: the fast tests side by side, then one after the other what starts servers and engines.
+# All of it: the fast tests, then what starts servers and engines. Two at a time: much of it waits.
 test: lint
 	$(BIN)/python -m pytest -m "not slow" -n 2 -q
-	$(BIN)/python -m pytest -m slow -q --durations=25
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile -q --durations=40
 
 # About two and a half hours on two cores. Needs the benchmark conversations, which are not in this repository.
 bench: setup setup-llm
