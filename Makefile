@@ -53,7 +53,7 @@ test-fast: setup
 # All of it: the fast tests, then what starts servers and engines. Two at a time: much of it waits.
 test: lint
 	$(BIN)/python -m pytest -m "not slow" -n 2 -q
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile -q --durations=40
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder -q --durations=25
 
 # About two and a half hours on two cores. Needs the benchmark conversations, which are not in this repository.
 bench: setup setup-llm

@@ -4,10 +4,12 @@ import logging
 import os
 import socket
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import ray
+import stamina
 
 from jobs.batch.ray_failures import no_session
 from jobs.errors import EngineError
@@ -18,6 +20,7 @@ refuses a second runtime environment that names them again."""
 
 _PACKAGES = ("schemas", "operators", "transforms", "pipelines", "jobs")
 _CONNECT_SECONDS = 10.0
+_STARTS = 4
 _OBJECT_STORE_BYTES = 512 * 1024 * 1024  # What does not fit is spilled to disk by Ray.
 
 
@@ -75,12 +78,35 @@ def own_packages() -> list[str]:
 
 
 def _start_local(workers: int) -> None:
-    ray.init(
-        address="local",
-        num_cpus=workers,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        _node_ip_address="127.0.0.1",
-    )
+    """Start a Ray; again where it took longer than the 30 s that Ray gives itself."""
+    for attempt in stamina.retry_context(
+        on=_is_slow_start, attempts=_STARTS, timeout=None, wait_initial=1.0
+    ):
+        with attempt, _ending_what_failed():
+            ray.init(
+                address="local",
+                num_cpus=workers,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                _node_ip_address="127.0.0.1",
+            )
+
+
+def _is_slow_start(error: Exception) -> bool:
+    return "timed out during startup" in str(error)
+
+
+@contextmanager
+def _ending_what_failed() -> Generator[None]:
+    """A Ray that is given up leaves its processes running until this one ends."""
+    this = psutil.Process()
+    before = set(this.children(recursive=True))
+    try:
+        yield
+    except Exception:
+        for process in set(this.children(recursive=True)) - before:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        raise
