@@ -70,7 +70,7 @@ class SqlSession:
         query = inert(query)  # As texts are stored; DuckLake would fill in constants, too.
         with time_limit(connection, self._limits.seconds) as watch:
             try:
-                check_query(connection, query, self._also, explain=self._also is None)
+                check_query(connection, query, self._also)
                 return with_retry(lambda: fetch_bounded(connection, query, self._limits))
             except duckdb.PermissionException as error:
                 raise SqlError(f"Not allowed here: {_first_line(error)}") from error

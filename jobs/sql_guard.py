@@ -63,21 +63,17 @@ NodeCheck = Callable[[dict[str, Any]], None]
 
 
 def check_query(
-    connection: duckdb.DuckDBPyConnection,
-    query: str,
-    also: NodeCheck | None = None,
-    *,
-    explain: bool = True,
+    connection: duckdb.DuckDBPyConnection, query: str, also: NodeCheck | None = None
 ) -> None:
-    """Pass, if `query` may run; `also` is asked about each node of its syntax tree.
+    """Pass, if `query` may run; `also`, of one tenant, is asked about each node of its syntax tree.
 
     Raises:
         SqlError: it is not one statement, not for reading, reaches beyond the memory tables, or
-            is an EXPLAIN without `explain`.
+            is an EXPLAIN of one tenant.
     """
     check_text(query)
     option = _EXPLAIN.match(query)
-    if option is not None and not explain:
+    if option is not None and also is not None:
         raise SqlError("With --tenant there is no EXPLAIN: its numbers of rows are of all tenants.")
     judged = query[option.end() :] if option is not None else query
     check_tree(_syntax_tree(connection, judged), also)

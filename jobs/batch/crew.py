@@ -15,6 +15,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from jobs.batch.losses import in_short, lost_with
 from jobs.batch.ray_failures import start_reason
+from jobs.batch.ray_session import LOOPBACK
 from jobs.errors import EngineError
 
 _LATE_SECONDS = 60.0
@@ -22,9 +23,6 @@ _LATE_SECONDS = 60.0
 
 _NOBODY_SECONDS = 900.0
 """An autoscaler may take minutes to start a node."""
-
-_LOOPBACK = "127.0.0.1"
-"""The address of a Ray that `ray_session` has started: nothing but this machine is in it."""
 
 _TOLD_SECONDS = 30.0
 _STARTS_IN_VAIN = 3
@@ -176,7 +174,7 @@ def _room() -> str:
     """What is waited for, for people: a slow machine, or room in a cluster."""
     there, free = (r.get("CPU", 0.0) for r in (ray.cluster_resources(), ray.available_resources()))
     nodes = [node for node in ray.nodes() if node["Alive"]]
-    if {node["NodeManagerAddress"] for node in nodes} == {_LOOPBACK}:
+    if {node["NodeManagerAddress"] for node in nodes} == {LOOPBACK}:
         return (
             f"the processes start on this machine ({there:g} CPUs for Ray), slowly where others "
             "keep it busy; --workers asks for fewer"

@@ -21,6 +21,8 @@ refuses a second runtime environment that names them again."""
 _PACKAGES = ("schemas", "operators", "transforms", "pipelines", "jobs")
 _CONNECT_SECONDS = 10.0
 _STARTS = 4
+LOOPBACK = "127.0.0.1"
+"""The address of a Ray that is started here: nothing but this machine is in it."""
 _OBJECT_STORE_BYTES = 512 * 1024 * 1024  # What does not fit is spilled to disk by Ray.
 
 
@@ -90,7 +92,7 @@ def _start_local(workers: int) -> None:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 object_store_memory=_OBJECT_STORE_BYTES,
-                _node_ip_address="127.0.0.1",
+                _node_ip_address=LOOPBACK,
             )
 
 

@@ -46,21 +46,18 @@ def ensure_identity(folder: Path) -> str:
     return identity_of(folder)
 
 
-def enclosing_warehouse(path: Path) -> Path | None:
-    """The warehouse in whose folder `path` lies, at any depth; a warehouse is not in itself."""
-    parents = path.absolute().parents
-    return next((folder for folder in parents if (folder / MARKER_FILE).is_file()), None)
-
-
 def require_outside(path: Path) -> None:
-    """WarehouseError for a place inside a warehouse, whose upkeep removes what it does not know."""
-    found = enclosing_warehouse(path)
-    if found is not None:
-        raise WarehouseError(
-            f"{path} is inside another warehouse, which would sweep it away",
-            found,
-            "Choose a place beside it.",
-        )
+    """WarehouseError for a place inside a warehouse, whose upkeep removes what it does not know.
+
+    At any depth; a warehouse is not in itself.
+    """
+    for folder in path.absolute().parents:
+        if (folder / MARKER_FILE).is_file():
+            raise WarehouseError(
+                f"{path} is inside another warehouse, which would sweep it away",
+                folder,
+                "Choose a place beside it.",
+            )
 
 
 def in_use(where: str, what: str, folder: Path) -> WarehouseError:
