@@ -97,12 +97,25 @@ class Intake:
         for partition, mark in marks.items():
             self._clocks[partition] = PartitionClock(mark.newest, tolerance.total)
             watermark.heard(partition, mark.newest, now)
-        self.last_heard = now
+        self._heard_at = self._listened_at = now
 
     @property
     def troubles(self) -> dict[str, str]:
         """Sources that cannot be reached now, and why."""
         return {s.source.name: s.trouble for s in self._sources if s.trouble is not None}
+
+    @property
+    def silence(self) -> float:
+        """Seconds from what was heard last to when all sources were last listened to.
+
+        Not to now: what a source holds is not known while it is down, nor while the stream is
+        busy with something else.
+        """
+        return 0.0 if self.troubles else max(0.0, self._listened_at - self._heard_at)
+
+    def was_deaf(self) -> None:
+        """Nobody listened until now, so the silence begins anew."""
+        self._heard_at = time.monotonic()
 
     def backlog(self) -> dict[Partition, int]:
         """What waits in the sources."""
@@ -119,6 +132,9 @@ class Intake:
         for opened in self._sources:
             for polled in self._poll(opened, share, timeout / len(self._sources)):
                 self._accept(opened.source.name, polled, taken)
+        # A look without waiting may miss what is on its way from a server.
+        if timeout > 0:
+            self._listened_at = time.monotonic()
         return taken
 
     def acknowledge(self, marks: Mapping[Partition, Mark]) -> None:
@@ -132,7 +148,6 @@ class Intake:
     def _poll(self, opened: _Open, room: int, timeout: float) -> Sequence[Polled]:
         now = time.monotonic()
         if now < opened.retry_at:
-            self.last_heard = now  # Down is not idle: what it holds is not known.
             time.sleep(min(timeout, opened.retry_at - now))
             return ()
         try:
@@ -143,11 +158,11 @@ class Intake:
             opened.trouble = str(error)
             opened.retry_at = now + opened.pause
             opened.pause = min(opened.pause * 2, 5.0)
-            self.last_heard = now
             return ()
         if opened.trouble is not None:
             _LOG.error("%s: back again", opened.source.name)
             opened.trouble, opened.pause = None, _RETRY_SECONDS
+            self.was_deaf()
         return polled
 
     def _accept(self, source: str, polled: Polled, taken: Taken) -> None:
@@ -168,7 +183,7 @@ class Intake:
     def _hear(self, partition: Partition, polled: Polled, clock: PartitionClock) -> None:
         now = time.monotonic()
         if polled.records:
-            self.last_heard = now
+            self._heard_at = now
             self._watermark.heard(partition, clock.newest, now)
         if polled.closed:
             # Its clock stays: a file may come back, and lateness must not depend on that.

@@ -151,7 +151,7 @@ class Stream:
             # life, and Beam gives a silent feed up.
             runner.start()
             self._reopen_sessions(runner)
-            self._intake.last_heard = time.monotonic()
+            self._intake.was_deaf()
             self._pulse.started()
             self._loop(runner)
             self._end(runner)
@@ -215,7 +215,7 @@ class Stream:
 
     def _is_idle(self) -> bool:
         limit = self._request.until_idle
-        if limit is None or time.monotonic() - self._intake.last_heard < limit:
+        if limit is None or self._intake.silence < limit:
             return False
         return not self._is_building(wait_for_panes=self._spec.early is not None)
 
@@ -228,7 +228,7 @@ class Stream:
         """Read what is new, as far as there is room: that is the back-pressure."""
         room = int(self._spec.max_in_flight_mib * _MEBIBYTE) - self._delivery.bytes
         if room <= 0:
-            self._intake.last_heard = time.monotonic()
+            self._intake.was_deaf()
             self._release_oldest()
             return
         # While something is being built, its end is what to wait for.
@@ -352,7 +352,7 @@ class Stream:
             self._pulse.waiting("another process is writing")
             self._warehouse.hand_over(waiting=self._check_stop)
             self._finish_erasure()
-            self._intake.last_heard = time.monotonic()  # Nobody listened meanwhile.
+            self._intake.was_deaf()  # Nobody listened meanwhile.
             self._scheduler.forget_builds()
             self._known = self._load_known()
             self._builders.tell(self._known)
