@@ -14,6 +14,7 @@ from jobs.commands.options import (
     LogFormatOption,
     TenantOption,
     WarehouseOption,
+    as_stored,
 )
 from jobs.errors import UsageError
 from jobs.forget import ForgetReport, Target
@@ -30,12 +31,15 @@ def register(app: typer.Typer) -> None:
 def forget(
     warehouse: WarehouseOption = DEFAULT_WAREHOUSE,
     message: Annotated[
-        str | None, typer.Option("--message", help="Id of a message to erase.")
+        str | None,
+        typer.Option("--message", help="Id of a message to erase.", callback=as_stored),
     ] = None,
     conversation: ErasedConversationOption = None,
     person: Annotated[
         str | None,
-        typer.Option("--person", help="Erase what this person said and what names them."),
+        typer.Option(
+            "--person", help="Erase what this person said and what names them.", callback=as_stored
+        ),
     ] = None,
     tenant: TenantOption = None,
     all_tenants: Annotated[

@@ -5,6 +5,14 @@ from typing import Annotated
 
 import typer
 
+from schemas.inert_text import inert
+
+
+def as_stored(text: str | None) -> str | None:
+    """An id as the warehouse holds it, from the id as it stands in the log."""
+    return None if text is None else inert(text)
+
+
 PipelineArg = Annotated[
     str, typer.Argument(metavar="PIPELINE", help="A YAML file, or the name of a shipped pipeline.")
 ]
@@ -16,16 +24,20 @@ WarehouseOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 ConversationOption = Annotated[
-    str | None, typer.Option("--conversation", help="Only this conversation.")
+    str | None,
+    typer.Option("--conversation", help="Only this conversation.", callback=as_stored),
 ]
 ErasedConversationOption = Annotated[
     str | None,
     typer.Option(
         "--conversation",
         help="Erase this whole conversation; with --message or --person, only what is in it.",
+        callback=as_stored,
     ),
 ]
-TenantOption = Annotated[str | None, typer.Option("--tenant", help="Only this tenant.")]
+TenantOption = Annotated[
+    str | None, typer.Option("--tenant", help="Only this tenant.", callback=as_stored)
+]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Parallel workers; default: CPUs.")
 ]

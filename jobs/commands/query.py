@@ -12,6 +12,7 @@ from jobs.commands.options import (
     JsonOption,
     TenantOption,
     WarehouseOption,
+    as_stored,
 )
 from jobs.digest import digest as digest_of
 from jobs.export import export_duckdb, export_parquet
@@ -63,7 +64,10 @@ def sql(
 
 
 def why(
-    memory_id: Annotated[str, typer.Argument(metavar="ID", help="Id of any memory or message.")],
+    memory_id: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="Id of any memory or message.", callback=as_stored),
+    ],
     warehouse: WarehouseOption = DEFAULT_WAREHOUSE,
     conversation: ConversationOption = None,
     tenant: TenantOption = None,
@@ -87,7 +91,11 @@ def tree(
     ] = "conversation",
     key: Annotated[
         str | None,
-        typer.Option("--key", help="Id of a session or scene, or entity name; default: all."),
+        typer.Option(
+            "--key",
+            help="Id of a session or scene, or entity name; default: all.",
+            callback=as_stored,
+        ),
     ] = None,
     depth: Annotated[int, typer.Option("--depth", min=1, help="Levels to show.")] = 3,
     json_output: JsonOption = False,
