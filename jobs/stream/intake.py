@@ -22,6 +22,8 @@ from transforms.sources.live.protocol import LiveSource, Polled, SourceDownError
 _LOG = logging.getLogger(__name__)
 _POLL_BYTES = 2 * 1024 * 1024
 _RETRY_SECONDS = 0.5
+_LOOK_SECONDS = 0.25
+"""What a look counts for at most: a process that was stopped before it has not listened."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class Intake:
         for partition, mark in marks.items():
             self._clocks[partition] = PartitionClock(mark.newest, tolerance.total)
             watermark.heard(partition, mark.newest, now)
-        self._heard_at = self._listened_at = now
+        self._silent = 0.0
+        self._looked_at = now
 
     @property
     def troubles(self) -> dict[str, str]:
@@ -106,16 +109,17 @@ class Intake:
 
     @property
     def silence(self) -> float:
-        """Seconds from what was heard last to when all sources were last listened to.
+        """Seconds for which all sources were listened to since something was heard.
 
-        Not to now: what a source holds is not known while it is down, nor while the stream is
-        busy with something else.
+        What a source holds is not known while it is down, nor while the stream is busy with
+        something else, or this process does not get to run: such time is no silence.
         """
-        return 0.0 if self.troubles else max(0.0, self._listened_at - self._heard_at)
+        return 0.0 if self.troubles else self._silent
 
     def was_deaf(self) -> None:
         """Nobody listened until now, so the silence begins anew."""
-        self._heard_at = time.monotonic()
+        self._silent = 0.0
+        self._looked_at = time.monotonic()
 
     def backlog(self) -> dict[Partition, int]:
         """What waits in the sources."""
@@ -134,7 +138,9 @@ class Intake:
                 self._accept(opened.source.name, polled, taken)
         # A look without waiting may miss what is on its way from a server.
         if timeout > 0:
-            self._listened_at = time.monotonic()
+            now = time.monotonic()
+            self._silent += min(now - self._looked_at, _LOOK_SECONDS)
+            self._looked_at = now
         return taken
 
     def acknowledge(self, marks: Mapping[Partition, Mark]) -> None:
@@ -183,7 +189,7 @@ class Intake:
     def _hear(self, partition: Partition, polled: Polled, clock: PartitionClock) -> None:
         now = time.monotonic()
         if polled.records:
-            self._heard_at = now
+            self._silent, self._looked_at = 0.0, now
             self._watermark.heard(partition, clock.newest, now)
         if polled.closed:
             # Its clock stays: a file may come back, and lateness must not depend on that.

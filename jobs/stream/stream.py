@@ -311,6 +311,8 @@ class Stream:
                 self._builders.start(builder, piece)
 
     def _take_built(self, timeout: float) -> None:
+        # Here, too: the last builds of a stream may take long, and it is not silent meanwhile.
+        self._pulse.beat(self._standing)
         for piece, counters, changes in self._builders.finished(timeout):
             self._report.add(counters)
             spent = counters.get(SLICES, {}).get(MILLISECONDS, 0)

@@ -26,6 +26,7 @@ from transforms.event_time.session_windows import RunCoder, SessionPanes
 _CLOCK_START = timedelta(days=-1_000_000)
 
 _JOIN_SECONDS = 30.0
+_ABANDON_SECONDS = 10.0
 _QUIET = logging.NullHandler()
 
 # Beam keeps the event stream of the running TestStream in a class attribute.
@@ -98,7 +99,7 @@ class LocalPipeline:
         executor = self._result._executor._executor  # pyright: ignore[reportPrivateUsage]
         outcome = _ExecutorServiceParallelExecutor._VisibleExecutorUpdate  # pyright: ignore[reportPrivateUsage]
         executor.visible_updates.offer(outcome(_AbandonedError()))
-        deadline = time.monotonic() + 1
+        deadline = time.monotonic() + _ABANDON_SECONDS
         while not executor.executor_service.shutdown_requested and time.monotonic() < deadline:
             time.sleep(0.001)
         self._sink.close()

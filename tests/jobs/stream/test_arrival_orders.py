@@ -90,21 +90,19 @@ def test_written_while_it_is_read(arrival, consolidate: str) -> None:
     with tempfile.TemporaryDirectory() as name, warehouse_in(Path(name) / "streamed") as streamed:
         logs = Path(name) / "logs"
         logs.mkdir()
-        written: list[float] = []
 
         def write() -> None:
             for partition, lines in chunks:
                 append(logs / f"{partition}.jsonl", lines)
                 time.sleep(random.Random(len(lines)).choice([0.0, 0.05, 0.2]))
-            written.append(time.monotonic())
 
         writer = threading.Thread(target=write)
         writer.start()
-        ended = 0.0
-        # Once, unless this machine let the writer wait for longer than the stream does.
-        while not written or ended - written[0] < PAUSED - 0.2:
-            stream_in(streamed, [str(logs)], using, PAUSED)
-            ended = time.monotonic()
+        # One stream, unless this machine let the writer wait for longer than the stream does.
+        left, done = sum(len(lines) for _, lines in chunks), False
+        while left > 0 and not done:
+            done = not writer.is_alive()
+            left -= stream_in(streamed, [str(logs)], using, PAUSED).messages
         writer.join()
 
         assert content_in(streamed) == batch_content(log, using)

@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
+from pipelines.plan import plan
 from tests.jobs.builds import (
     Lines,
-    build_here,
     digest_at,
     pipeline_copy,
     rows_at,
@@ -19,11 +19,19 @@ from tests.jobs.builds import (
     shuffled,
     write_log,
 )
-from tests.jobs.processes import REPO, Running, cli, environment, running, wait_until
-from tests.jobs.stream.here import append
+from tests.jobs.processes import (
+    REPO,
+    RUN_SECONDS,
+    Running,
+    cli,
+    environment,
+    running,
+    wait_until,
+)
+from tests.jobs.stream.here import append, batch_here, stream_here
 from tests.jobs.test_run_forget import leaks
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_here")]
+pytestmark = pytest.mark.slow
 
 LINES = sample_lines(per_log=24)
 # Words that no sample has; each is in texts, and so in facts, entities and summaries.
@@ -62,12 +70,12 @@ def recorded(warehouse: Path) -> set[str]:
 
 
 def wait_for_messages(warehouse: Path, lines: Lines) -> None:
-    wait_until(lambda: recorded(warehouse) >= ids(lines), 60, "messages", pause=0.3)
+    wait_until(lambda: recorded(warehouse) >= ids(lines), RUN_SECONDS, "messages", pause=0.3)
 
 
 def end(stream: Running) -> None:
     stream.process.terminate()
-    done = stream.finish(60)
+    done = stream.finish()
     assert done.code == 0, done.stderr
 
 
@@ -81,10 +89,10 @@ def test_run_and_forget_beside_a_stream(tmp_path: Path) -> None:
     third = len(lines) // 3
     append(log, encoded([*lines[:third], *ERASED]))
     other = write_log(tmp_path / "other.jsonl", lines[third : 2 * third])
-    build_here(tmp_path / "batch", write_log(tmp_path / "all.jsonl", LINES))
+    batch_here(tmp_path / "batch", encoded(LINES), plan(pipeline))
 
     with running(*("stream", pipeline, "--source", log, "-w", warehouse, "--workers", 1)) as stream:
-        stream.wait_for_line("engine ready", 120)
+        stream.wait_for_line("engine ready")
         wait_for_messages(warehouse, [*lines[:third], *ERASED])
 
         done = cli("run", pipeline, "--input", other, "-w", warehouse, "--workers", 1)
@@ -111,8 +119,10 @@ def test_backfill_beside_a_stream(tmp_path: Path) -> None:
     with running(
         *("stream", late.pipeline, "--source", late.log, "-w", late.warehouse, "--workers", 1)
     ) as stream:
-        stream.wait_for_line("engine ready", 120)
-        wait_until(lambda: late.letters_at() == late.too_late, 60, "dead letters", pause=0.3)
+        stream.wait_for_line("engine ready")
+        wait_until(
+            lambda: late.letters_at() == late.too_late, RUN_SECONDS, "dead letters", pause=0.3
+        )
         late.check_kept_out()
         late.take_in()
         assert late.letters_at() == 0
@@ -126,12 +136,7 @@ def test_backfill_beside_a_stream(tmp_path: Path) -> None:
 def test_backfill_after_a_stream(tmp_path: Path) -> None:
     late = LateLog(tmp_path)
     append(late.log, encoded([late.last]))
-    with running(
-        *("stream", late.pipeline, "--source", late.log, "-w", late.warehouse),
-        *("--workers", 1, "--until-idle", 1),
-    ) as stream:
-        done = stream.finish()
-    assert done.code == 0, done.stderr
+    stream_here(late.warehouse, [str(late.log)], plan(late.pipeline), until_idle=1)
     late.check_kept_out()
     late.take_in()
     late.check_like_batch()
@@ -182,13 +187,13 @@ class LateLog:
             env=environment(),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=2 * RUN_SECONDS,
             check=False,
         )
         assert done.returncode == 0, done.stderr
         assert f"{self.too_late} new messages" in done.stdout
 
     def check_like_batch(self) -> None:
-        every = write_log(self.folder / "all.jsonl", [*self.lines, self.last])
-        build_here(self.folder / "batch", every)
+        every = encoded([*self.lines, self.last])
+        batch_here(self.folder / "batch", every, plan("conversation_memory"))
         assert digest_at(self.warehouse) == digest_at(self.folder / "batch")

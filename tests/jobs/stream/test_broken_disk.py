@@ -20,7 +20,7 @@ import pytest
 
 from pipelines.plan import plan
 from tests.jobs.builds import digest_at, pipeline_copy, rows_at, sample_lines, write_log
-from tests.jobs.processes import Finished, Running, cli, running, wait_until
+from tests.jobs.processes import RUN_SECONDS, Finished, Running, cli, running, wait_until
 from tests.jobs.stream.here import append, batch_here
 from transforms.warehouse.connection import JOURNAL_DIR
 
@@ -29,6 +29,8 @@ pytestmark = pytest.mark.slow
 LINES = sample_lines(24, 1)
 HALF = len(LINES) // 2
 MIB = 1 << 20
+LOOKED = 1.5
+"""Seconds within which a stream lists its folder, once a second."""
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +72,10 @@ def test_the_disk_fills_up(work: Path, tmp_path: Path, built: int) -> None:
         warehouse = disk / "w"
         with running(*arguments(work, logs.parent, warehouse)) as stream:
             stream.wait_for_line("engine ready")
-            wait_until(lambda: committed(warehouse) == built, 60, "commit", pause=0.2)
+            wait_until(lambda: committed(warehouse) == built, RUN_SECONDS, "commit", pause=0.2)
             with no_room_left(disk, stream):
                 append(logs, encoded(LINES[built:]))
-                done = stream.finish(90)
+                done = stream.finish()
         check_message(done, "disk is full", "fails to write")
         assert committed(warehouse) == built
 
@@ -87,7 +89,7 @@ def test_only_the_journal_finds_no_room(work: Path, tmp_path: Path) -> None:
     """As where the disk is full for a moment only: no message is to blame, so none is refused."""
     logs = write_log(tmp_path / "logs" / "a.jsonl", [])
     warehouse = tmp_path / "w"
-    command = arguments(work, logs.parent, warehouse, "--until-idle", 3)
+    command = arguments(work, logs.parent, warehouse)
     with running(*command) as stream:
         stream.wait_for_line("engine ready")
         journal = warehouse / JOURNAL_DIR
@@ -96,17 +98,30 @@ def test_only_the_journal_finds_no_room(work: Path, tmp_path: Path) -> None:
             pytest.skip("not allowed to mount")
         try:
             append(logs, encoded(LINES))
-            done = stream.finish(90)
+            done = end_of(stream, warehouse)
         finally:
             assert _ran("umount", "-l", str(journal))
     assert done.code in {0, 4}, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     assert rows_at(warehouse, "dead_letters", "step", "reason") == []
 
-    again = cli(*command)
+    again = cli(*command, "--until-idle", 1)
 
     assert again.code == 0, again.stderr
     assert digest_at(warehouse) == digest_at(work / "batch")
+
+
+def end_of(stream: Running, warehouse: Path) -> Finished:
+    """Stop it once everything is in; one that fails ends by itself."""
+    wait_until(
+        lambda: stream.ended or committed(warehouse) == len(LINES),
+        RUN_SECONDS,
+        "last message",
+        pause=0.5,
+    )
+    if not stream.ended:
+        stream.process.terminate()
+    return stream.finish()
 
 
 def committed(warehouse: Path) -> int:
@@ -122,7 +137,8 @@ def small_disk(folder: Path) -> Generator[Path]:
         yield folder
     finally:
         if mounted:
-            assert _ran("umount", str(folder))
+            # A worker that outlives its driver for a moment still holds it.
+            wait_until(lambda: _ran("umount", str(folder)), 60, "end of all users", pause=0.2)
 
 
 @contextmanager
@@ -152,7 +168,7 @@ def test_a_folder_that_cannot_be_written(work: Path, tmp_path: Path) -> None:
         if not happened:
             pytest.skip("root, and not allowed to mount")
         started = time.monotonic()
-        done = cli(*arguments(work, logs.parent, warehouse, "--until-idle", 1), timeout=60)
+        done = cli(*arguments(work, logs.parent, warehouse, "--until-idle", 1))
         took = time.monotonic() - started
 
     assert done.code == 4, done.stderr
@@ -160,7 +176,7 @@ def test_a_folder_that_cannot_be_written(work: Path, tmp_path: Path) -> None:
     (line,) = done.stderr.splitlines()
     assert str(warehouse) in line
     assert "engine ready" not in done.stderr
-    assert took < 20
+    assert took < 60
 
 
 def test_a_warehouse_that_has_become_read_only(work: Path, tmp_path: Path) -> None:
@@ -171,7 +187,7 @@ def test_a_warehouse_that_has_become_read_only(work: Path, tmp_path: Path) -> No
     with read_only(warehouse) as happened:
         if not happened:
             pytest.skip("root, and not allowed to mount")
-        done = cli(*arguments(work, logs.parent, warehouse, "--until-idle", 1), timeout=60)
+        done = cli(*arguments(work, logs.parent, warehouse, "--until-idle", 1))
         assert digest_at(warehouse) == digest_at(work / "batch")
 
     assert done.code == 4, done.stderr
@@ -209,18 +225,18 @@ def test_a_log_folder_that_goes_away(work: Path, tmp_path: Path) -> None:
     """Renamed, replaced by something that is no folder, and back with more in it."""
     logs, warehouse = tmp_path / "logs", tmp_path / "w"
     log = write_log(logs / "a.jsonl", LINES[:HALF])
-    with running(*arguments(work, logs, warehouse, "--until-idle", 4)) as stream:
+    with running(*arguments(work, logs, warehouse)) as stream:
         stream.wait_for_line("^commit 1: snapshot")
         logs.rename(tmp_path / "elsewhere")
-        time.sleep(0.5)
+        time.sleep(LOOKED)
         logs.write_text("not a folder")
-        time.sleep(0.5)
+        time.sleep(LOOKED)
         logs.unlink()
         assert not stream.ended, "".join(stream.lines)
         append(tmp_path / "elsewhere" / log.name, encoded(LINES[HALF : HALF + 9]))
         (tmp_path / "elsewhere").rename(logs)
         write_log(logs / "b.jsonl", LINES[HALF + 9 :])
-        done = stream.finish(90)
+        done = end_of(stream, warehouse)
 
     assert done.code == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -233,10 +249,10 @@ def test_a_log_that_may_not_be_read_for_a_while(work: Path, tmp_path: Path) -> N
     write_log(logs / "a.jsonl", LINES[:HALF])
     hidden = write_log(logs / "b.jsonl", LINES[HALF:])
     hidden.chmod(0)
-    with running(*arguments(work, logs, warehouse, "--until-idle", 4)) as stream:
+    with running(*arguments(work, logs, warehouse)) as stream:
         stream.wait_for_line("^commit 1: snapshot")
         hidden.chmod(0o600)
-        done = stream.finish(90)
+        done = end_of(stream, warehouse)
 
     assert done.code == 0, done.stderr
     assert "Traceback" not in done.stderr

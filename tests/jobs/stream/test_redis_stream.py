@@ -18,7 +18,7 @@ import redis
 from jobs.stream.last_pulse import last_pulse
 from pipelines.plan import plan
 from tests.jobs.builds import digest_at, pipeline_copy, sample_lines, shuffled
-from tests.jobs.processes import Running, cli, running, wait_until
+from tests.jobs.processes import RUN_SECONDS, Running, cli, running, wait_until
 from tests.jobs.stream.here import batch_here
 from tests.servers.redis_server import RedisServer, redis_binary, running_redis
 
@@ -28,9 +28,13 @@ pytestmark = [
 ]
 
 KEY, GROUP = "chat", "memoryflow"
-IDLE = 1
-DOWN_SECONDS = 5.0
-"""Several times what counts as idle: the stream asks less and less often."""
+IDLE, PATIENT = 1, 4
+"""Seconds after which a stream ends; patient where this process may be stopped in the middle."""
+
+DOWN_SECONDS = 9.0
+"""Twice what counts as idle, and more: the stream asks less and less often."""
+
+TRIES = 5
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +67,8 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
         yield started
 
 
-def arguments(work: Path, uri: str, warehouse: Path) -> list[object]:
-    options = ["--until-idle", IDLE, "--workers", 1, "--verbose"]
+def arguments(work: Path, uri: str, warehouse: Path, idle: int = IDLE) -> list[object]:
+    options = ["--until-idle", idle, "--workers", 1, "--verbose"]
     return ["stream", work / "p.yaml", "--source", uri, "-w", warehouse, *options]
 
 
@@ -81,11 +85,11 @@ class Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.join(60)
+        self._thread.join(RUN_SECONDS)
         assert self.written == len(self._lines)
 
     def _write(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + RUN_SECONDS
         with contextlib.closing(self._server.client()) as client:
             while self.written < len(self._lines) and time.monotonic() < deadline:
                 try:
@@ -109,20 +113,21 @@ def test_the_server_dies_under_load(
     third = len(lines) // 3
     with Writer(server, lines[:third], 0.0):
         pass
-    with running(*arguments(work, server.uri(f"stream={KEY}"), warehouse)) as stream:
+    command = arguments(work, server.uri(f"stream={KEY}"), warehouse, PATIENT)
+    with running(*command) as stream:
         stream.wait_for_line("^commit 1: writing")
-        with Writer(server, lines[third:], 0.05) as writer:
-            wait_until(lambda: writer.written >= third // 2, 30, "entry")
+        with Writer(server, lines[third:], 0.1) as writer:
+            wait_until(lambda: writer.written >= third // 2, RUN_SECONDS, "entry")
             server.kill()
             down_since = time.monotonic()
-            wait_until(lambda: troubles(warehouse) != {} or stream.ended, 30, "trouble")
+            wait_until(lambda: troubles(warehouse) != {} or stream.ended, RUN_SECONDS, "trouble")
             seen = troubles(warehouse)
             assert_says_what_is_wrong(stream, seen, server)
             time.sleep(max(0.0, down_since + DOWN_SECONDS - time.monotonic()))
             assert not stream.ended, "down was taken for idle"
             assert writer.written < len(lines) - third, "it did not die under load"
             server.start()
-            wait_until(lambda: troubles(warehouse) == {} or stream.ended, 30, "end of trouble")
+            wait_until(lambda: troubles(warehouse) == {} or stream.ended, RUN_SECONDS, "its end")
         done = stream.finish()
 
     assert done.code == 0, done.stderr
@@ -149,10 +154,7 @@ def test_the_stream_dies_twice(
         pass
     command = arguments(work, server.uri(f"stream={KEY}"), warehouse)
     for moment in ("2: writing", "1: snapshot"):
-        with running(*command) as stream:
-            stream.wait_for_line(f"^commit {moment}|ended:")
-            stream.kill()
-        assert not nothing_is_left(server), "too late to test anything"
+        kill_at(moment, command, server, lines)
 
     with running(*command) as stream:
         done = stream.finish()
@@ -160,6 +162,25 @@ def test_the_stream_dies_twice(
     assert done.code == 0, done.stderr
     assert digest_at(warehouse) == digest_at(work / "batch")
     assert nothing_is_left(server)
+
+
+def kill_at(
+    moment: str, command: Sequence[object], server: RedisServer, lines: list[bytes]
+) -> None:
+    """Kill a stream in the middle.
+
+    Where this machine let it finish first, everything is written once more, which changes no
+    memory, and the next one is killed.
+    """
+    for _ in range(TRIES):
+        with running(*command) as stream:
+            stream.wait_for_line(f"^commit {moment}|ended:", 2 * RUN_SECONDS)
+            stream.kill()
+        if not nothing_is_left(server):
+            return
+        with Writer(server, lines, 0.0):
+            pass
+    raise AssertionError("always too late to test anything")
 
 
 def nothing_is_left(server: RedisServer) -> bool:
@@ -178,10 +199,11 @@ def test_no_server_at_the_start(work: Path, tmp_path: Path) -> None:
     uri = absent.uri(f"stream={KEY}")
     started = time.monotonic()
 
-    done = cli(*arguments(work, uri, tmp_path / "w"), timeout=90)
+    done = cli(*arguments(work, uri, tmp_path / "w"))
 
+    took = time.monotonic() - started
     assert done.code in {2, 4}, done.stderr
     assert "Traceback" not in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if "cannot be read" in line]
     assert f"127.0.0.1:{absent.port}" in line
-    assert time.monotonic() - started < 60
+    assert took < 120

@@ -5,9 +5,9 @@ from pathlib import Path
 import orjson
 import pytest
 
+from pipelines.plan import plan
 from tests.jobs.builds import (
     Lines,
-    build_here,
     digest_at,
     pipeline_copy,
     rows_at,
@@ -15,10 +15,10 @@ from tests.jobs.builds import (
     shuffled,
     write_log,
 )
-from tests.jobs.processes import Running, running, wait_until
-from tests.jobs.stream.here import append
+from tests.jobs.processes import RUN_SECONDS, Running, running, wait_until
+from tests.jobs.stream.here import append, batch_here, stream_here
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_here")]
+pytestmark = pytest.mark.slow
 
 LINES = sample_lines(per_log=40)
 # Conversations that only one source has; all others are dealt between both.
@@ -37,14 +37,15 @@ def dealt() -> tuple[Lines, Lines]:
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory, ray_here: None) -> Path:
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both logs whole, one batch run over them, and the pipeline to stream with."""
     folder = tmp_path_factory.mktemp("two-streams")
     # The samples are in no order of time once shuffled.
     pipeline_copy(folder / "p.yaml", (r"allowed_lateness: \S+", "allowed_lateness: 3650d"))
-    for name, lines in zip("ab", dealt(), strict=True):
+    sources = dealt()
+    for name, lines in zip("ab", sources, strict=True):
         write_log(folder / "logs" / f"{name}.jsonl", lines)
-    build_here(folder / "batch", folder / "logs")
+    batch_here(folder / "batch", encoded([*sources[0], *sources[1]]), plan(folder / "p.yaml"))
     return folder
 
 
@@ -73,18 +74,11 @@ def test_two_streams_take_turns(work: Path, tmp_path: Path) -> None:
     def arguments(log: Path) -> list[object]:
         return ["stream", work / "p.yaml", "--source", log, "-w", warehouse, "--workers", 1]
 
-    with running(*arguments(logs[0])) as first, running(*arguments(logs[1])) as second:
-        first.wait_for_line("engine ready", 120)
-        second.wait_for_line("engine ready", 120)
-        for log, lines in zip(logs, sources, strict=True):
-            append(log, encoded(lines[len(lines) // 2 :]))
-        wait_until(lambda: messages_at(warehouse) >= len(LINES), 120, "all messages", pause=0.5)
-        for stream in (first, second):
-            stream.process.terminate()
-        ends = [stream.finish(60) for stream in (first, second)]
-        assert [end.code for end in ends] == [0, 0], [end.stderr for end in ends]
-        assert turns(first) >= 1
-        assert turns(second) >= 1
+    with running(*arguments(logs[0])) as first:
+        # Until then it has the warehouse to itself, for which another waits half a minute only.
+        first.wait_for_line("engine ready")
+        with running(*arguments(logs[1])) as second:
+            take_turns(warehouse, (first, second), logs)
 
     assert digest_at(warehouse) == digest_at(work / "batch")
     assert {source for (source,) in rows_at(warehouse, "offsets", "source")} == {
@@ -92,15 +86,23 @@ def test_two_streams_take_turns(work: Path, tmp_path: Path) -> None:
     }
 
 
+def take_turns(warehouse: Path, streams: tuple[Running, Running], logs: list[Path]) -> None:
+    """Give both streams the rest of their logs, and end them once it is in."""
+    streams[1].wait_for_line("engine ready")
+    for log, lines in zip(logs, dealt(), strict=True):
+        append(log, encoded(lines[len(lines) // 2 :]))
+    wait_until(lambda: messages_at(warehouse) >= len(LINES), RUN_SECONDS, "messages", pause=0.5)
+    for stream in streams:
+        stream.process.terminate()
+    ends = [stream.finish() for stream in streams]
+    assert [end.code for end in ends] == [0, 0], [end.stderr for end in ends]
+    assert min(map(turns, streams)) >= 1
+
+
 def test_one_stream_reads_two_sources(work: Path, tmp_path: Path) -> None:
     warehouse = tmp_path / "w"
-    sources = [o for name in "ab" for o in ("--source", work / "logs" / f"{name}.jsonl")]
-    with running(
-        *("stream", work / "p.yaml", *sources, "-w", warehouse),
-        *("--workers", 2, "--until-idle", 1),
-    ) as stream:
-        done = stream.finish()
+    sources = [str(work / "logs" / f"{name}.jsonl") for name in "ab"]
+    stream_here(warehouse, sources, plan(work / "p.yaml"), until_idle=1)
 
-    assert done.code == 0, done.stderr
     assert digest_at(warehouse) == digest_at(work / "batch")
     assert len(rows_at(warehouse, "offsets", "source", "position")) == 2

@@ -13,7 +13,7 @@ import pytest
 from jobs.stream.pulse import Pulse
 from jobs.stream.report import StreamReport
 from jobs.stream.stream import Stream, StreamRequest
-from tests.jobs.processes import REPO, environment, wait_until
+from tests.jobs.processes import REPO, RUN_SECONDS, environment, wait_until
 from tests.jobs.stream.here import HereBuilders, append, batch_content, content_in, quick_plan
 from tests.jobs.test_forget import leaks
 from transforms.sources.live.open_source import open_live_source
@@ -59,10 +59,13 @@ jobs.forget.erase_physically = lambda _: os._exit(9)
 with open_warehouse(folder, threads=1, lock_timeout=60) as warehouse:
     jobs.forget.forget(warehouse, jobs.forget.Target("message", "m2"), rebuilder(plan(pipeline)))
 """
+# Waits for the message, too: it must be reading before anybody forgets.
 _READER = """
-import sys
+import sys, time
 from transforms.warehouse.connection import open_warehouse
 with open_warehouse(sys.argv[1], read_only=True, threads=1) as warehouse:
+    while warehouse.rows("SELECT count(*) FROM messages")[0][0] != 3:
+        time.sleep(0.1)
     warehouse.connection.execute("BEGIN")
     warehouse.connection.execute("FROM messages").fetchall()
     print("reading", flush=True)
@@ -100,7 +103,7 @@ def stream_beside(folder: Path, beside: Callable[[Path, Path], None], **streamin
             try:
                 beside(opened.path, folder / "pipeline.yaml")
                 append(log, LINES[3:])
-                wait_until(lambda: report.messages == len(LINES), 60, "the last line")
+                wait_until(lambda: report.messages == len(LINES), RUN_SECONDS, "the last line")
             finally:
                 stream.stop()
 
@@ -122,8 +125,8 @@ def is_forgotten(warehouse: Path) -> bool:
 def test_at_the_end_of_its_turn(tmp_path: Path) -> None:
     def beside(warehouse: Path, pipeline: Path) -> None:
         with process(_KILLED, warehouse, pipeline) as killed:
-            assert killed.wait(120) == 9
-        wait_until(lambda: is_forgotten(warehouse), 60, "the end of the erasure")
+            assert killed.wait(RUN_SECONDS) == 9
+        wait_until(lambda: is_forgotten(warehouse), RUN_SECONDS, "the end of the erasure")
 
     stream_beside(tmp_path, beside)
 
@@ -139,13 +142,14 @@ def test_a_reader_in_the_way_does_not_end_the_stream(
         return "a forget is not complete yet" in "".join(told)
 
     def beside(warehouse: Path, pipeline: Path) -> None:
-        with process(_KILLED, warehouse, pipeline) as killed, process(_READER, warehouse) as reader:
+        with process(_READER, warehouse) as reader:
             assert reader.stdout is not None
             assert reader.stdout.readline() == "reading\n"
-            assert killed.wait(120) == 9
-            wait_until(is_told, 60, "what is in the way")
+            with process(_KILLED, warehouse, pipeline) as killed:
+                assert killed.wait(RUN_SECONDS) == 9
+            wait_until(is_told, RUN_SECONDS, "what is in the way")
             assert not is_forgotten(warehouse)
             reader.communicate("")
-        wait_until(lambda: is_forgotten(warehouse), 60, "the end of the erasure")
+        wait_until(lambda: is_forgotten(warehouse), RUN_SECONDS, "the end of the erasure")
 
     stream_beside(tmp_path, beside, housekeeping_interval="1s")

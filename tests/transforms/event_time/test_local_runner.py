@@ -1,4 +1,5 @@
 import gc
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -39,7 +40,7 @@ def runner() -> Iterator[LocalRunner]:
 
 
 def wait(
-    runner: LocalRunner, count: int, seconds: float = 10
+    runner: LocalRunner, count: int, seconds: float = 60
 ) -> list[tuple[tuple[int, ...], float, float, str]]:
     panes: list[SessionPane] = []
     end = time.monotonic() + seconds
@@ -82,7 +83,7 @@ def test_microseconds_count() -> None:
     runner.send([run(1, 0, 0), SessionRun(A, 2, T + GAP * SECOND - tick, T + GAP * SECOND - tick)])
     other = ("acme", "b")
     runner.send([run(3, 0, 0, other), run(4, GAP, GAP, other)])
-    panes = runner.finish(10)
+    panes = runner.finish(60)
     assert sorted(pane.tokens for pane in panes) == [(1, 2), (3,), (4,)]
 
 
@@ -119,7 +120,9 @@ def test_stop_leaves_nothing_behind_and_is_harmless_twice(
         runner.stop()
     gc.collect()
     assert mine() == before
-    assert capfd.readouterr() == ("", "")
+    said, errors = capfd.readouterr()
+    # gRPC's own remark (level I) that a server has gone, where the machine is slow.
+    assert (said, re.sub(r"(?m)^I\d+ .*Got goaway.*\n", "", errors)) == ("", "")
     with pytest.raises(LiveRunnerError):
         runner.panes()
 
@@ -151,7 +154,7 @@ def test_a_failure_surfaces_from_finish(monkeypatch: pytest.MonkeyPatch) -> None
     runner.start()
     runner.send([run(1, 0, 1)])
     with pytest.raises(LiveRunnerError, match="no room for panes"):
-        runner.finish(20)
+        runner.finish(60)
 
 
 # --- against an oracle -------------------------------------------------------------------
@@ -213,7 +216,7 @@ def play(story: Story, restart_after: int) -> tuple[list[SessionPane], int]:
             if restart_after < 100:
                 time.sleep(0.02)
                 panes += runner.panes()
-        panes += runner.finish(20)
+        panes += runner.finish(60)
     finally:
         runner.stop()
     return panes, runner.restarts
@@ -270,8 +273,12 @@ def test_restarts_happen_and_open_sessions_live_on() -> None:
         runner.advance(T + step * 20 * SECOND)
         time.sleep(0.02)
         panes += runner.panes()
+    until = time.monotonic() + 60
+    while not runner.restarts and time.monotonic() < until:  # Beam's thread may lag behind.
+        time.sleep(0.02)
+        panes += runner.panes()
     assert runner.restarts
-    panes += runner.finish(20)
+    panes += runner.finish(60)
     assert sorted(token for pane in panes for token in pane.tokens) == list(range(20))
     closing = [shown(p) for p in panes if p.timing is Timing.ON_TIME]
     assert len(closing) == 21

@@ -37,7 +37,7 @@ def test_sessions_of_a_job(endpoint: str) -> None:
     time.sleep(0.3)
     panes = list(runner.panes())
     runner.send([run(3, 12, 14), run(4, 3, 4, "b")])
-    panes += runner.finish(60)
+    panes += runner.finish(120)
     assert sorted((p.conversation[1], p.tokens, p.start, p.end) for p in panes) == [
         ("a", (1, 3), T, T + 14 * SECOND),
         ("a", (2,), T + 30 * SECOND, T + 31 * SECOND),
@@ -72,4 +72,4 @@ def test_a_failed_job_surfaces(endpoint: str) -> None:
     runner.start()
     runner.send([run(1, 0, 5)])
     with pytest.raises(LiveRunnerError, match="failed"):
-        runner.finish(30)
+        runner.finish(120)

@@ -18,7 +18,7 @@ from transforms.sources.live.protocol import Polled
 
 _LOGGER = logging.getLogger(__name__)
 _SCAN_SECONDS = 1.0
-_SCAN_SHARE = 20  # Scanning takes at most one part in so many of the time.
+_SCAN_SHARE = 20  # Scanning takes one part in so many of the time, or less.
 _COPIES_TRIED = 100
 _Tails = dict[tuple[int, int], FileTail]
 
@@ -63,6 +63,7 @@ class FileRegistry:
         self._farewells: list[Polled] = []
         self._warned: set[str] = set()
         self._next_scan = -float("inf")
+        self._scan_took = 0.0
 
     def look(self, now: float) -> None:
         """Notice what has changed; list the spec again if that was long ago."""
@@ -75,7 +76,9 @@ class FileRegistry:
         if now >= self._next_scan:
             self._scan(now)
             took = self._clock() - now
-            self._next_scan = now + max(_SCAN_SECONDS, _SCAN_SHARE * took)
+            # The faster of two: one may have taken long only because this process was stopped.
+            usual, self._scan_took = min(took, self._scan_took), took
+            self._next_scan = now + max(_SCAN_SECONDS, _SCAN_SHARE * usual)
         self._name_files(now)
 
     def _scan(self, now: float) -> None:

@@ -14,7 +14,7 @@ from transforms.sources.live.protocol import LiveSource, Polled, SourceDownError
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 20.0
+SECONDS = 120.0
 BIG = 1 << 20
 
 
@@ -40,6 +40,14 @@ def until(done: Callable[[], bool], source: LiveSource, max_bytes: int = BIG) ->
         assert time.monotonic() < end, "timeout"
         polled += source.poll(max_bytes, 0.1)
     return polled
+
+
+def within(done: Callable[[], bool]) -> None:
+    """Wait until done, without polling."""
+    end = time.monotonic() + SECONDS
+    while not done():
+        assert time.monotonic() < end, "timeout"
+        time.sleep(0.02)
 
 
 def drained(source: LiveSource, count: int, max_bytes: int = BIG) -> list[Polled]:
@@ -181,6 +189,8 @@ def test_backlog(mock: KafkaMock) -> None:
         drained(source, 120)
         assert sum(source.backlog().values()) == 0
         mock.send("heap", values(5), 1)
+        # They may come in several batches; the client knows of all once it has fetched the last.
+        within(lambda: source.backlog()["heap/1"] == 5)
         (polled,) = until_first(source, 1)
         assert (polled.partition, polled.backlog) == ("heap/1", 4)
         assert source.backlog()["heap/1"] == 4
@@ -232,7 +242,7 @@ def test_a_log_that_is_shorter_than_the_position_is_read_anew(
 
 
 def test_a_broker_that_freezes_and_comes_back() -> None:
-    quick = "&socket.timeout.ms=1000&api.version.request.timeout.ms=1000"
+    quick = "&socket.timeout.ms=3000&api.version.request.timeout.ms=3000"
     with KafkaChild() as child:
         child.send("cold", values(3), 0)
         with closing(opened(child.address, "cold", refresh=1, options=quick)) as source:
@@ -274,7 +284,7 @@ def test_a_broker_that_is_gone() -> None:
         started = time.monotonic()
         source.close()
         source.close()
-        assert time.monotonic() - started < 6
+        assert time.monotonic() - started < 30  # The client itself takes most of a minute.
         with closing(opened(child.address, "gone")) as again, pytest.raises(SourceDownError):
             again.resume({})
 

@@ -19,6 +19,8 @@ from transforms.sources.live.redis_streams import RedisStreams
 
 pytestmark = pytest.mark.slow
 _MIB = 1024 * 1024
+TRIES = 3
+"""This process may be stopped for seconds, but not each time."""
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +276,13 @@ def test_large_entries_come_in_small_batches(server: RedisServer, client: redis.
     assert max(counts) <= 7
 
 
+@pytest.fixture
+def measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backlog is measured at the start, and counted from there, however long that takes."""
+    monkeypatch.setattr("transforms.sources.live.redis_cursor._MEASURE_SECONDS", 3600.0)
+
+
+@pytest.mark.usefixtures("measured_once")
 def test_backlog(server: RedisServer, client: redis.Redis) -> None:
     add(client, range(1000))
     with closing(opened(server)) as source:
@@ -284,6 +293,7 @@ def test_backlog(server: RedisServer, client: redis.Redis) -> None:
         assert source.backlog() == {"a": 0}
 
 
+@pytest.mark.usefixtures("measured_once")
 def test_backlog_from_a_server_that_counts(
     server: RedisServer, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,23 +317,33 @@ def test_backlog_from_a_server_that_counts(
         assert source.backlog() == {"a": 10}
 
 
-def test_waits_for_what_comes(server: RedisServer, client: redis.Redis) -> None:
+def test_waits_no_longer_than_told(server: RedisServer) -> None:
+    took: list[float] = []
     with closing(opened(server)) as source:
-        begin = time.monotonic()
-        assert source.poll(_MIB, 0.3) == []
-        assert 0.25 < time.monotonic() - begin < 2
+        for _ in range(TRIES):
+            begin = time.monotonic()
+            assert source.poll(_MIB, 0.3) == []
+            took.append(time.monotonic() - begin)
+    assert all(seconds > 0.25 for seconds in took)
+    assert min(took) < 2
 
-        def write_later() -> None:
-            time.sleep(0.2)
-            add(client, [1])
 
-        writer = Thread(target=write_later)
-        writer.start()
-        begin = time.monotonic()
-        polled = source.poll(_MIB, 4)
-        assert time.monotonic() - begin < 2
-        writer.join()
-    assert [raw for _, raw in polled[0].records] == [b"1"]
+def test_waits_for_what_comes(server: RedisServer, client: redis.Redis) -> None:
+    def write_later() -> None:
+        time.sleep(0.2)
+        add(client, [1])
+
+    took: list[float] = []
+    with closing(opened(server)) as source:
+        for _ in range(TRIES):
+            writer = Thread(target=write_later)
+            writer.start()
+            begin = time.monotonic()
+            polled = source.poll(_MIB, 4)
+            took.append(time.monotonic() - begin)
+            writer.join()
+            assert [raw for _, raw in polled[0].records] == [b"1"]
+    assert min(took) < 2
 
 
 def test_a_wrong_password_and_a_wrong_key(tmp_path: Path) -> None:
@@ -393,37 +413,42 @@ def test_a_restart_without_persistence(tmp_path: Path) -> None:
             assert drain(source)[0] == [77]
 
 
+def write_numbers(server: RedisServer, total: int, written: Event) -> None:
+    """Numbers in order, each until it is confirmed: so one may be there twice."""
+    with closing(server.client()) as client:
+        for number in range(total):
+            while True:
+                try:
+                    client.xadd("a", {"message": str(number)})
+                    break
+                except (redis.RedisError, OSError):
+                    time.sleep(0.01)
+    written.set()
+
+
 def test_killed_servers_lose_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     total, kills = 1500, 3
     written = Event()
 
-    def write() -> None:
-        """Numbers in order, each until it is confirmed: so one may be there twice."""
-        with closing(server.client()) as client:
-            for number in range(total):
-                while True:
-                    try:
-                        client.xadd("a", {"message": str(number)})
-                        break
-                    except (redis.RedisError, OSError):
-                        time.sleep(0.01)
-        written.set()
-
     with running_redis(tmp_path) as server:
-        writer = Thread(target=write, daemon=True)
+        writer = Thread(target=write_numbers, args=(server, total, written), daemon=True)
         source = opened(server)
         writer.start()
         seen: list[int] = []
         positions: dict[str, str] = {}
         downs = killed = 0
-        until = time.monotonic() + 60
+        is_noticed = True
+        until = time.monotonic() + 240
         while time.monotonic() < until:
             done = written.is_set()
             try:
                 polled = source.poll(20_000, 0.05)
             except SourceDownError:
                 downs += 1
+                if not is_noticed:  # Else it might be back before anybody asks.
+                    is_noticed = True
+                    Thread(target=server.start, daemon=True).start()
                 time.sleep(0.02)
                 continue
             for batch in polled:
@@ -433,10 +458,10 @@ def test_killed_servers_lose_nothing(tmp_path: Path, caplog: pytest.LogCaptureFi
             if killed < kills and len(seen) > total * (killed + 1) // (kills + 1):
                 killed += 1
                 server.kill()
-                Thread(target=server.start, daemon=True).start()
+                is_noticed = False
             if done and not polled:
                 break
-        writer.join(10)
+        writer.join(60)
         source.close()
         with closing(server.client()) as client:
             held = [int(fields[b"message"]) for _, fields in client.xrange("a") or () if fields]

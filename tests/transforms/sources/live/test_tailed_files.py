@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.effort import examples
 from transforms.sources.errors import InputError
 from transforms.sources.live import descriptors
 from transforms.sources.live.file_identity import Position
+from transforms.sources.live.file_spec import FileSpec, FoundFile
 from transforms.sources.live.tailed_files import TailedFiles
 
 MIB = 1024 * 1024
@@ -206,6 +208,27 @@ def test_an_unreadable_file_is_named_once_and_the_others_go_on(
     ]
     locked = False
     assert ids(reader.drain()) == [1, 2]
+
+
+def test_a_scan_that_was_held_up_does_not_put_off_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process may be stopped for seconds anywhere; only scans that always take long are rare."""
+    append(tmp_path / "a.jsonl", log(1))
+    reader = Reader(tmp_path)
+    find, takes = FileSpec.find, [0.0, 5.0, 0.0, 0.0]
+
+    def held_up(spec: FileSpec) -> Iterator[FoundFile]:
+        reader.clock.sleep(takes.pop(0))
+        return find(spec)
+
+    monkeypatch.setattr(FileSpec, "find", held_up)
+    reader.poll()
+    reader.poll(wait=2.5)
+    assert takes == [0.0, 0.0]
+    append(tmp_path / "b.jsonl", log(2))
+    reader.poll(wait=2.5)
+    assert ids(reader.heard) == [1, 2]
 
 
 def test_a_folder_with_many_files(tmp_path: Path) -> None:
