@@ -69,6 +69,6 @@ def test_thirty_thousand_messages_take_about_a_second():
     data = table(
         "messages", [{**row, "session_id": "s"} for row in chat("AB" * 15_000, "words " * 20)]
     )
-    start = time.perf_counter()
+    start = time.process_time()
     TwoTurnCells().run({"messages": data}, HashModels())
-    assert time.perf_counter() - start < 5, "five times the usual, for busy machines"
+    assert time.process_time() - start < 5, "five times the usual, for busy machines"

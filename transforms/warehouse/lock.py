@@ -80,12 +80,15 @@ class FileLock(WriteLock):
         deadline = time.monotonic() + timeout
         queue = self._locked(self._queue, deadline, waiting)
         try:
-            fd = self._locked(self._path, deadline, waiting)
+            self._fd = self._locked(self._path, deadline, waiting)
+            # Who is next in the queue must not read the name of an earlier holder.
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode("ascii"), 0)
+        except BaseException:
+            self.release()
+            raise
         finally:
             os.close(queue)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode("ascii"), 0)
-        self._fd = fd
 
     def release(self) -> None:
         """See `WriteLock`."""

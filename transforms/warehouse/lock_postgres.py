@@ -26,7 +26,7 @@ _HELD = (
     "AND classid = %s AND objid = %s AND objsubid = 2 AND granted"
 )
 _LOOK_SECONDS = 0.2
-_LEFT_SECONDS = 10.0
+_LEFT_SECONDS = 60.0
 
 
 class AdvisoryLock(WriteLock):

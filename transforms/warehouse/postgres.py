@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import psycopg
 
 READER, WRITER, LOCK = "memoryflow reader", "memoryflow writer", "memoryflow lock"
-_CONNECT_SECONDS = 10
+# A busy server takes its time to answer; nobody there is told at once.
+_CONNECT_SECONDS = 30
 # A server that sees no sign of life from the holder of a lock lets go of it after this time.
 _KEEPALIVE = {"tcp_keepalives_idle": 15, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3}
 _FIXES: tuple[tuple[str, str], ...] = (

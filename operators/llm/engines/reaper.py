@@ -78,9 +78,9 @@ class Reaper:
 
     def _tell(self, pid: int) -> None:
         if pid not in self._told and self._process.stdin is not None:
-            self._told.add(pid)
             self._process.stdin.write(f"{pid}\n")
             self._process.stdin.flush()
+            self._told.add(pid)
 
 
 def _descendants(pid: int) -> list[int]:

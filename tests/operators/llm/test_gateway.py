@@ -17,7 +17,7 @@ from tests.operators.llm.calls import LLM, FakeEngine, request
 
 def run(work: Awaitable[Any]) -> Any:
     async def bounded() -> Any:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             return await work
 
     return asyncio.run(bounded())

@@ -41,7 +41,7 @@ def started(simulator: RunningSimulator, folder: Path) -> subprocess.Popen[str]:
 
 
 def wait_for_answers(simulator: RunningSimulator, number: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while simulator.stats()["answered"] < number:
         assert time.monotonic() < deadline, "the child does not get on"
         time.sleep(0.02)
@@ -54,9 +54,9 @@ def test_killed_three_times(tmp_path: Path):
             child = started(simulator, tmp_path)
             wait_for_answers(simulator, kill * CALLS // 5)
             child.send_signal(signal.SIGKILL)
-            child.wait(20)
+            child.wait(60)
         child = started(simulator, tmp_path)
-        said, _ = child.communicate(timeout=60)
+        said, _ = child.communicate(timeout=180)
         stats = simulator.stats()
     assert said.strip() == "{'ok'}"
     assert stats["distinct_calls"] == CALLS

@@ -107,7 +107,7 @@ def test_a_full_file_system(tmp_path: Path) -> None:
 
 def _mount(*command: str) -> bool:
     try:
-        return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
+        return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
     except FileNotFoundError:
         return False
 
@@ -219,7 +219,7 @@ def test_a_process_with_a_limit_from_the_start(folder: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(Path.cwd())},
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 3, done.stderr

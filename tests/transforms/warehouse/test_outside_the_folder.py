@@ -311,7 +311,7 @@ def test_a_killed_writer_leaves_the_lock_and_nothing_half_done(both: Place) -> N
         with pytest.raises(WarehouseError, match=f"id {hanging.pid} on "):
             open_warehouse(both.folder, lock_timeout=0.3)
         hanging.kill()
-        hanging.wait(30)
+        hanging.wait(60)
         with open_warehouse(both.folder, threads=1, lock_timeout=60) as outside:
             assert ids(outside) == ["a-0"]
 
@@ -401,7 +401,7 @@ def test_commits_that_meet_are_tried_again(in_postgres: Place) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(120)
+            thread.join(240)
         for other in others:
             other.disconnect()
         assert failures == []
@@ -499,7 +499,7 @@ def test_what_cannot_be_reached_is_named(
     started = time.monotonic()
     with pytest.raises(WarehouseError, match=ERRORS[mistake]) as error:
         open_warehouse(both.folder)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 60
     told = str(error.value)
     assert not any(secret in told for secret in (PASSWORD, SECRET, "wr0ng-Pass"))
 
@@ -569,7 +569,7 @@ def test_nothing_is_written_to_home(both: Place, tmp_path: Path) -> None:
         cwd=home,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -588,7 +588,7 @@ def test_connections_end_with_the_warehouse(in_postgres: Place) -> None:
     with open_warehouse(in_postgres.folder, threads=1) as outside:
         fill(outside, "kept", "c0")
         assert 1 < connections() <= 6
-    until(lambda: connections() == 0, 20)
+    until(lambda: connections() == 0)
 
 
 def test_who_waits_and_dies_wants_nothing(in_postgres: Place) -> None:
@@ -599,5 +599,5 @@ def test_who_waits_and_dies_wants_nothing(in_postgres: Place) -> None:
     ):
         until(outside.wanted)
         waiter.kill()
-        waiter.wait(30)
-        until(lambda: not outside.wanted(), 20)
+        waiter.wait(60)
+        until(lambda: not outside.wanted())

@@ -150,7 +150,7 @@ from transforms.warehouse.read import read_table
 reads = 0
 with open_warehouse(sys.argv[1], read_only=True, threads=1) as warehouse:
     print("ready", flush=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         counted = "SELECT (SELECT count(*) FROM messages), (SELECT count(*) FROM links)"
         pairs = warehouse.rows(counted)
@@ -177,7 +177,7 @@ def test_readers_beside_fifty_commits(warehouse: Warehouse) -> None:
         commit(warehouse, [ChangeSet("messages", inserts=rows), ChangeSet("links", inserts=link)])
     commit(warehouse, [], [upsert("runs", make_rows("runs", [{"run_id": "r1"}]))])
     for reader in readers:
-        out, err = reader.communicate(timeout=60)
+        out, err = reader.communicate(timeout=180)
         assert reader.returncode == 0, err
         assert int(out) > 0
 
@@ -188,7 +188,7 @@ from tests.transforms.warehouse.rows import make_rows
 from transforms.warehouse.connection import open_warehouse
 from transforms.warehouse.commit import commit, insert_new
 for number in range(5):
-    with open_warehouse(sys.argv[1], threads=1, lock_timeout=60) as warehouse:
+    with open_warehouse(sys.argv[1], threads=1, lock_timeout=120) as warehouse:
         rows = make_rows("links", [{"link_id": f"l{number}", "conversation_id": "c"}])
         commit(warehouse, [insert_new("links", rows)])
 """
@@ -199,7 +199,7 @@ def test_two_writers_make_no_duplicate(folder: Path) -> None:
     open_warehouse(folder).close()
     command = [sys.executable, "-c", _WRITER, str(folder)]
     writers = [subprocess.Popen(command) for _ in range(2)]
-    assert [writer.wait(timeout=120) for writer in writers] == [0, 0]
+    assert [writer.wait(timeout=240) for writer in writers] == [0, 0]
     with open_warehouse(folder, read_only=True) as warehouse:
         assert sorted(read_table(warehouse, "links")["link_id"].to_pylist()) == [
             f"l{i}" for i in range(5)

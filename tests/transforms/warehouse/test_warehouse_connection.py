@@ -184,7 +184,7 @@ def test_nothing_is_written_to_home(folder: Path, tmp_path: Path) -> None:
         cwd=work,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.stdout == "[]\n", done.stderr

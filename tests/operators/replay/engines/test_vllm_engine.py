@@ -303,11 +303,11 @@ def test_death_of_the_engine_fails_all_requests_at_once(
     with pytest.raises(ReplayEngineError, match="died"):
         engine.answer(endless)
     killing.join()
-    assert time.monotonic() - killed[0] < 10
+    assert time.monotonic() - killed[0] < 60
     with pytest.raises(ReplayEngineError, match="died"):
         engine.answer(endless[:1])
     engine.close()
-    _, alive = psutil.wait_procs(workers, timeout=5)
+    _, alive = psutil.wait_procs(workers, timeout=60)
     assert not alive
     with pytest.raises(ReplayEngineError, match="closed"):
         engine.answer(endless[:1])
