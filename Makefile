@@ -9,6 +9,9 @@ RESULTS ?= benchmarks/results
 SETS := locomo_dev beam_dev longmemeval_dev
 QUESTIONS = $(RESULTS)/$(1):$(DATA)/$(1)/questions.jsonl
 
+# Modules are compiled once, not in each of the hundreds of processes that tests start.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: setup setup-llm demo test test-fast lint bench clean
 
 setup: $(STAMP)

@@ -4,21 +4,29 @@ import contextlib
 import os
 import re
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 
 import psutil
 
 REPO = Path(__file__).parents[2]
-RUN_SECONDS = 240.0
+RUN_SECONDS = 600.0
+"""For a whole command. Only what hangs takes so long: a busy machine may need minutes."""
+
+END_SECONDS = 120.0
+"""For what only has to end."""
+
 _MARK = "MEMORYFLOW_TEST_RUN"
+_KILLS = 3
 
 
 @dataclass(frozen=True)
@@ -90,12 +98,15 @@ class Running:
 
     def wait_for_line(self, pattern: str, timeout: float = RUN_SECONDS) -> None:
         """Return once stderr has a line that matches."""
-        wait_until(
-            lambda: any(re.search(pattern, line) for line in list(self.lines)) or self.ended,
-            timeout,
-            f"'{pattern}' on stderr",
-        )
-        assert any(re.search(pattern, line) for line in self.lines), "".join(self.lines)
+        wait_until(lambda: self.has_said(pattern) or self.ended, timeout, f"'{pattern}' on stderr")
+        # What it said last may come after its end.
+        for reader in self.readers if self.ended else []:
+            reader.join(END_SECONDS)
+        assert self.has_said(pattern), "".join(self.lines)
+
+    def has_said(self, pattern: str) -> bool:
+        """Whether stderr has a line that matches."""
+        return any(re.search(pattern, line) for line in list(self.lines))
 
     def wait_for_child(self, pattern: str, timeout: float = RUN_SECONDS) -> psutil.Process:
         """A process of the run whose name or command line matches."""
@@ -113,13 +124,13 @@ class Running:
     def ended(self) -> bool:
         return self.process.poll() is not None
 
-    def kill(self) -> None:
-        """SIGKILL to the driver alone: nobody can tidy up."""
+    def kill(self) -> bool:
+        """SIGKILL to the driver alone: nobody can tidy up. False if it had ended before."""
         # It must not get any further while its children are looked for, which takes a while.
         self.process.send_signal(signal.SIGSTOP)
         self.tree()
         self.process.kill()
-        self.process.wait(30)
+        return self.process.wait(END_SECONDS) == -signal.SIGKILL
 
     def interrupt(self) -> None:
         """Ctrl-C: the terminal sends SIGINT to the whole process group."""
@@ -129,7 +140,7 @@ class Running:
         """Wait for the end."""
         code = self.process.wait(timeout)
         for reader in self.readers:
-            reader.join(30)
+            reader.join(END_SECONDS)
         return Finished(code, "".join(self.stdout), "".join(self.lines))
 
 
@@ -158,7 +169,36 @@ def running(*arguments: object) -> Iterator[Running]:
         for left in run.tree() if not run.ended else run.alive():
             with contextlib.suppress(psutil.Error):
                 left.kill()
-        process.wait(30)
+        process.wait(END_SECONDS)
+
+
+@contextmanager
+def killed(
+    warehouse: Path,
+    arguments: Sequence[object],
+    reached: Callable[[Running], bool],
+    unfinished: Callable[[], bool],
+) -> Generator[Running]:
+    """A command that is killed once `reached` says so, and `unfinished` still does after that.
+
+    What it has started may live still. Where this process was held up so long that the command
+    was done first, it is begun again from the warehouse as it was.
+    """
+    with TemporaryDirectory() as spare:
+        before = Path(spare) / "before"
+        if warehouse.exists():
+            shutil.copytree(warehouse, before)
+        for _ in range(_KILLS):
+            with running(*arguments) as run:
+                wait_until(lambda run=run: reached(run) or run.ended, RUN_SECONDS, "time to kill")
+                if run.kill() and unfinished():
+                    yield run
+                    return
+                assert run.process.returncode in (0, -signal.SIGKILL), "".join(run.lines)
+            shutil.rmtree(warehouse)
+            if before.exists():
+                shutil.copytree(before, warehouse)
+    raise AssertionError(f"it ended before it could be killed, {_KILLS} times")
 
 
 def wait_until(

@@ -25,7 +25,7 @@ from tests.jobs.builds import (
     sample_lines,
     write_log,
 )
-from tests.jobs.processes import cli, running, wait_until
+from tests.jobs.processes import RUN_SECONDS, cli, running, wait_until
 from tests.jobs.stream.here import Recorded, append, models
 from transforms.frame import conversations_of
 from transforms.warehouse.commit import commit
@@ -50,6 +50,14 @@ def work(tmp_path_factory: pytest.TempPathFactory, ray_here: None) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def other_trees(work: Path) -> Path:
+    """What another pipeline makes of the same log: only its trees differ."""
+    pipeline = pipeline_copy(work / "trees.yaml", TREE)
+    build_here(work / "trees", work / "log.jsonl", pipeline=pipeline)
+    return work / "trees"
+
+
 @pytest.fixture
 def warehouse(work: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(work / "base", tmp_path / "w"))
@@ -60,7 +68,7 @@ def consolidated(
 ) -> ConsolidationReport:
     with open_warehouse(warehouse) as opened:
         using = plan(pipeline) if pipeline else last_plan(opened)
-        return consolidate(opened, using, workers=2, conversation=conversation)
+        return consolidate(opened, using, workers=1, conversation=conversation)
 
 
 def later() -> list[str]:
@@ -120,16 +128,15 @@ def test_what_a_stream_put_off_is_made_up_for(tmp_path: Path, work: Path) -> Non
 
 
 def test_a_changed_parameter_recomputes_its_step_and_what_is_downstream(
-    warehouse: Path, work: Path, tmp_path: Path
+    warehouse: Path, work: Path, other_trees: Path, tmp_path: Path
 ) -> None:
     pipeline = pipeline_copy(tmp_path / "p.yaml", TREE)
-    build_here(tmp_path / "fresh", work / "log.jsonl", pipeline=pipeline)
 
     report = consolidated(warehouse, pipeline)
 
     assert report.conversations == len(TALKS)
     assert computed(report) == ["tree"]
-    assert digest_at(warehouse) == digest_at(tmp_path / "fresh")
+    assert digest_at(warehouse) == digest_at(other_trees)
     assert consolidated(warehouse).commits == 0, "the changed plan is the last one now"
     build_here(warehouse, work / "log.jsonl")
     assert digest_at(warehouse) == digest_at(work / "base")
@@ -152,9 +159,10 @@ def test_a_changed_scene_parameter_leaves_the_other_steps_alone(
     assert digest_at(warehouse) == digest_at(tmp_path / "fresh")
 
 
-def test_one_conversation_of_a_changed_plan(warehouse: Path, work: Path, tmp_path: Path) -> None:
+def test_one_conversation_of_a_changed_plan(
+    warehouse: Path, other_trees: Path, tmp_path: Path
+) -> None:
     pipeline = pipeline_copy(tmp_path / "p.yaml", TREE)
-    build_here(tmp_path / "fresh", work / "log.jsonl", pipeline=pipeline)
     before = trees(warehouse)
 
     report = consolidated(warehouse, pipeline, TALKS[1])
@@ -167,7 +175,7 @@ def test_one_conversation_of_a_changed_plan(warehouse: Path, work: Path, tmp_pat
     assert computed(again) == []
     rest = consolidated(warehouse)
     assert rest.steps["tree"].computed == len(TALKS) - 1
-    assert digest_at(warehouse) == digest_at(tmp_path / "fresh")
+    assert digest_at(warehouse) == digest_at(other_trees)
     assert consolidated(warehouse, pipeline).commits == 0
 
 
@@ -226,8 +234,8 @@ def test_beside_a_stream(tmp_path: Path, work: Path) -> None:
     pipeline = pipeline_copy(tmp_path / "p.yaml", *STREAMED)
     append(log, [orjson.dumps(line) for line in LINES[:-4]])
     with running("stream", pipeline, "--source", log, "-w", warehouse, "--workers", 1) as stream:
-        stream.wait_for_line("engine ready", 120)
-        wait_until(lambda: recorded(warehouse) == len(LINES) - 4, 60, "messages", pause=0.3)
+        stream.wait_for_line("engine ready")
+        all_recorded(warehouse, len(LINES) - 4)
 
         done = cli("consolidate", "-w", warehouse, "--workers", 1, "--json")
         assert done.code == 0, done.stderr
@@ -236,13 +244,17 @@ def test_beside_a_stream(tmp_path: Path, work: Path) -> None:
         assert digest_at(warehouse) == digest_at(tmp_path / "batch")
 
         append(log, [orjson.dumps(line) for line in LINES[-4:]])
-        wait_until(lambda: recorded(warehouse) == len(LINES), 60, "messages", pause=0.3)
+        all_recorded(warehouse, len(LINES))
         stream.process.terminate()
-        ended = stream.finish(60)
+        ended = stream.finish()
         assert ended.code == 0, ended.stderr
 
     consolidated(warehouse)
     assert digest_at(warehouse) == digest_at(work / "base")
+
+
+def all_recorded(warehouse: Path, count: int) -> None:
+    wait_until(lambda: recorded(warehouse) == count, RUN_SECONDS, "messages", pause=0.3)
 
 
 def recorded(warehouse: Path) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs.sql import SqlError, SqlSession
-from tests.jobs.builds import digest_at, pipeline_copy, rows_at, sample_lines, write_log
+from tests.jobs.builds import build_here, digest_at, pipeline_copy, rows_at, sample_lines, write_log
 from tests.jobs.processes import Finished, cli, running
 from tests.servers.places import BUCKET, Place, Servers, running_servers
 from tests.servers.postgres import PASSWORD
@@ -37,7 +37,7 @@ class Work:
     servers: Servers
 
     def run(self, warehouse: Path, log: str = "log.jsonl") -> list[object]:
-        options = ["--workers", 2, "--commit-mib", 0.01, "--stage-mib", STAGE_MIB, "--json"]
+        options = ["--workers", 1, "--commit-mib", 0.01, "--stage-mib", STAGE_MIB, "--json"]
         return [
             "run",
             self.folder / "p.yaml",
@@ -59,15 +59,14 @@ def done(*arguments: object) -> Finished:
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
+def work(tmp_path_factory: pytest.TempPathFactory, ray_here: None) -> Iterator[Work]:
     folder = tmp_path_factory.mktemp("cluster")
     pipeline_copy(folder / "p.yaml", (r"slice_chars: \S+", "slice_chars: 1000"))
-    write_log(folder / "log.jsonl", LINES)
+    log = write_log(folder / "log.jsonl", LINES)
     write_log(folder / "more.jsonl", [*LINES, *ERASED])
+    build_here(folder / "local", log, pipeline=folder / "p.yaml")
     with running_servers() as servers:
-        work = Work(folder, servers)
-        done(*work.run(folder / "local"))
-        yield work
+        yield Work(folder, servers)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Memory by a language model on real Ray against a simulated endpoint: calls are counted there."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,13 +9,14 @@ import pytest
 from jobs.llm_gateways import ANSWERS_DIR
 from operators.llm.journal import AnswerJournal
 from tests.jobs.builds import SAMPLES, digest_at, rows_at, sample_lines, shuffled, write_log
-from tests.jobs.processes import Finished, Running, cli, running, wait_until
+from tests.jobs.processes import RUN_SECONDS, Finished, Running, cli, running, wait_until
 from tests.servers.llm_simulator import RunningSimulator, running_simulator
 from transforms.warehouse.connection import JOURNAL_DIR, open_warehouse
 
 pytestmark = pytest.mark.slow
 
 LINES = sample_lines(per_log=40)
+BUDGET = 20_000
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +45,28 @@ def whole(
 
 
 def arguments(endpoint: RunningSimulator, log: Path, warehouse: Path) -> list[object]:
-    llm = ["--llm-url", endpoint.url, "--llm-model", "simulated"]
+    llm = ["--llm-url", endpoint.url, "--llm-model", "simulated", "--workers", 1]
     return ["run", "conversation_memory_llm", "--input", log, "-w", warehouse, *llm]
+
+
+@pytest.fixture(scope="module")
+def stopped(
+    endpoint: RunningSimulator, log: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, int]:
+    """The warehouse of a run that a budget has ended, and the calls it made."""
+    warehouse = tmp_path_factory.mktemp("llm") / "stopped"
+    endpoint.reset()
+    done = run(endpoint, log, warehouse, "--max-tokens", BUDGET)
+    assert done.code == 0, done.stderr
+    assert "stopped: " in done.stdout
+    return warehouse, endpoint.stats()["calls"]
+
+
+@pytest.fixture
+def resumable(stopped: tuple[Path, int], tmp_path: Path) -> Path:
+    """A copy of it, with the answers that are paid and not committed."""
+    assert _journal(stopped[0])
+    return Path(shutil.copytree(stopped[0], tmp_path / "w"))
 
 
 def run(endpoint: RunningSimulator, log: Path, warehouse: Path, *more: object) -> Finished:
@@ -74,34 +96,34 @@ def test_every_call_is_recorded(whole: tuple[Path, int]) -> None:
     assert steps == {"extract", "episodes", "verdicts", "scenes", "personas", "tree"}
 
 
-def test_a_run_that_is_killed_three_times_repeats_only_calls_in_flight(
-    endpoint: RunningSimulator, log: Path, whole: tuple[Path, int], tmp_path: Path
+def test_a_run_that_is_killed_twice_repeats_only_calls_in_flight(
+    log: Path, whole: tuple[Path, int], tmp_path: Path
 ) -> None:
     warehouse = tmp_path / "w"
-    endpoint.reset()
     answered = 0
-    for wanted in (10, 40, 70):
-        with running(*arguments(endpoint, log, warehouse)) as killed:
-            _wait_for_answers(killed, warehouse, wanted)
-            killed.kill()
-        assert len(_journal(warehouse)) >= max(answered, wanted)
-        answered = len(_journal(warehouse))
-    done = run(endpoint, log, warehouse)
+    # So slow that many answers are still to come at a kill, even if this process is held up.
+    with running_simulator(latency_ms=300, concurrency=2) as slow:
+        for wanted in (10, 40):
+            with running(*arguments(slow, log, warehouse)) as killed:
+                _wait_for_answers(killed, warehouse, wanted)
+                killed.kill()
+            assert len(_journal(warehouse)) >= max(answered, wanted)
+            answered = len(_journal(warehouse))
+        done = run(slow, log, warehouse)
+        stats = slow.stats()
     assert done.code == 0, done.stderr
     assert digest_at(warehouse) == digest_at(whole[0])
-    stats = endpoint.stats()
     # What was in flight at a kill may have been answered into the void.
-    assert stats["repeated_calls"] <= 3 * 64
-    assert stats["answered"] <= whole[1] + 3 * 64
+    assert stats["repeated_calls"] <= 2 * 64
+    assert stats["answered"] <= whole[1] + 2 * 64
     assert stats["distinct_calls"] == whole[1]
 
 
 def _wait_for_answers(killed: Running, warehouse: Path, wanted: int) -> None:
     wait_until(
         lambda: len(_journal(warehouse)) >= wanted or killed.ended,
-        120,
+        RUN_SECONDS,
         f"{wanted} answers in the journal",
-        pause=0.002,
     )
     assert not killed.ended, "".join(killed.lines)
 
@@ -112,29 +134,33 @@ def _journal(warehouse: Path) -> set[str]:
 
 
 def test_a_budget_stops_in_order_and_the_next_run_goes_on(
-    endpoint: RunningSimulator, log: Path, whole: tuple[Path, int], tmp_path: Path
+    endpoint: RunningSimulator,
+    log: Path,
+    whole: tuple[Path, int],
+    stopped: tuple[Path, int],
+    resumable: Path,
 ) -> None:
-    warehouse = tmp_path / "w"
-    endpoint.reset()
-    stopped = run(endpoint, log, warehouse, "--max-tokens", 20_000)
-    assert stopped.code == 0, stopped.stderr
-    assert "stopped: " in stopped.stdout
-    first = endpoint.stats()["calls"]
+    first = stopped[1]
     assert 0 < first < whole[1]
-    assert {status for (status,) in rows_at(warehouse, "runs", "status")} == {"stopped"}
-    on = run(endpoint, log, warehouse)
+    assert {status for (status,) in rows_at(resumable, "runs", "status")} == {"stopped"}
+    endpoint.reset()
+    on = run(endpoint, log, resumable)
     assert on.code == 0, on.stderr
     stats = endpoint.stats()
-    assert (stats["calls"], stats["repeated_calls"]) == (whole[1], 0)
-    assert digest_at(warehouse) == digest_at(whole[0])
+    assert (first + stats["calls"], stats["repeated_calls"]) == (whole[1], 0)
+    assert digest_at(resumable) == digest_at(whole[0])
 
 
 def test_faults_lose_no_message(log: Path, whole: tuple[Path, int], tmp_path: Path) -> None:
-    """10% truncated answers, 10% HTTP 500, a call that hangs for ever: the run ends."""
+    """10% truncated answers, 10% HTTP 500, a call that hangs for ever: the run ends.
+
+    The time-out is longer than the simulator in this process may be held up: calls that fail all
+    at once are an endpoint that is down.
+    """
     pipeline = tmp_path / "p.yaml"
     with running_simulator(truncated=0.1, http_500=0.1, hang=1, concurrency=64) as endpoint:
-        _with_endpoint(pipeline, endpoint.url, "timeout: 3s")
-        done = cli("run", pipeline, "--input", log, "-w", tmp_path / "w")
+        _with_endpoint(pipeline, endpoint.url, "timeout: 12s")
+        done = cli("run", pipeline, "--input", log, "-w", tmp_path / "w", "--workers", 1)
         errors = endpoint.stats()["errors"]
     assert done.code == 0, done.stderr
     assert errors["http_500"] and errors["truncated"] and errors["hang"]
@@ -169,12 +195,12 @@ def test_what_got_no_answer_is_asked_again_on_the_same_input(
     pipeline, warehouse = tmp_path / "p.yaml", tmp_path / "w"
     with running_simulator(http_500=0.2, concurrency=64) as failing:
         _with_endpoint(pipeline, failing.url, "attempts: 1")
-        assert cli("run", pipeline, "--input", log, "-w", warehouse).code == 0
+        assert cli("run", pipeline, "--input", log, "-w", warehouse, "--workers", 1).code == 0
     reasons = {reason for (reason,) in rows_at(warehouse, "dead_letters", "reason")}
     assert "no_answer" in reasons
     with running_simulator(concurrency=64) as well:
         _with_endpoint(pipeline, well.url, "attempts: 1")
-        done = cli("run", pipeline, "--input", log, "-w", warehouse)
+        done = cli("run", pipeline, "--input", log, "-w", warehouse, "--workers", 1)
         assert done.code == 0, done.stderr
         assert 0 < well.stats()["calls"] < whole[1]
     assert digest_at(warehouse) == digest_at(whole[0])
@@ -182,20 +208,23 @@ def test_what_got_no_answer_is_asked_again_on_the_same_input(
 
 
 def test_another_input_does_not_drop_what_a_stopped_run_paid(
-    endpoint: RunningSimulator, log: Path, whole: tuple[Path, int], tmp_path: Path
+    endpoint: RunningSimulator,
+    log: Path,
+    whole: tuple[Path, int],
+    stopped: tuple[Path, int],
+    resumable: Path,
+    tmp_path: Path,
 ) -> None:
-    warehouse = tmp_path / "w"
     others = [
         {**line, "conversation_id": "other", "text": f"Listen: {line['text']}"}
         for line in LINES[:4]
     ]
     other = write_log(tmp_path / "other.jsonl", others)
+    assert run(endpoint, other, resumable).code == 0
     endpoint.reset()
-    assert "stopped: " in run(endpoint, log, warehouse, "--max-tokens", 20_000).stdout
-    assert run(endpoint, other, warehouse).code == 0
-    assert run(endpoint, log, warehouse).code == 0
-    assert endpoint.stats()["repeated_calls"] == 0
-    assert not (warehouse / JOURNAL_DIR).exists()
+    assert run(endpoint, log, resumable).code == 0
+    assert stopped[1] + endpoint.stats()["calls"] == whole[1], "no call is repeated"
+    assert not (resumable / JOURNAL_DIR).exists()
 
 
 def _with_endpoint(path: Path, url: str, *more: str) -> None:
@@ -208,14 +237,13 @@ def _with_endpoint(path: Path, url: str, *more: str) -> None:
 
 
 def test_forgotten_is_never_ingested(
-    endpoint: RunningSimulator, whole: tuple[Path, int], log: Path, tmp_path: Path
+    endpoint: RunningSimulator, whole: tuple[Path, int], tmp_path: Path
 ) -> None:
     victim = LINES[10]
     rest = [line for line in LINES if line is not victim]
     never = tmp_path / "never"
     assert run(endpoint, write_log(tmp_path / "rest.jsonl", rest), never).code == 0
-    forgetful = tmp_path / "forgetful"
-    assert run(endpoint, log, forgetful).code == 0
+    forgetful = Path(shutil.copytree(whole[0], tmp_path / "forgetful"))
     where = ["--message", victim["message_id"], "--conversation", victim["conversation_id"]]
     done = cli("forget", "-w", forgetful, *where)
     assert done.code == 0, done.stderr

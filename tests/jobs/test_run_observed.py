@@ -6,24 +6,29 @@ from pathlib import Path
 import pytest
 
 from jobs.observe.lineage import run_uuid
-from tests.jobs.processes import REPO, cli
+from tests.jobs.builds import build_here, sample_lines, write_log
+from tests.jobs.processes import cli
 from transforms.warehouse.connection import open_warehouse
 
 pytestmark = pytest.mark.slow
 
-LOG = REPO / "samples" / "logs" / "team.jsonl"
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    lines = sample_lines(per_log=40, conversations_per_log=1)
+    return write_log(tmp_path_factory.mktemp("observed") / "log.jsonl", lines)
 
 
 def lines(text: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openlineage.client")
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
     folder, events, page = (tmp_path / name for name in ("w", "events.jsonl", "report.html"))
     done = cli(
-        *("run", "conversation_memory", "--input", LOG, "--warehouse", folder),
+        *("run", "conversation_memory", "--input", log, "--warehouse", folder, "--workers", 1),
         *("--log-format", "json", "--events", events, "--report", page, "--json"),
     )
 
@@ -58,11 +63,11 @@ def test_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_id in page.read_text("utf-8")
 
 
-def test_a_run_that_fails(tmp_path: Path) -> None:
+def test_a_run_that_fails(log: Path, tmp_path: Path) -> None:
     pytest.importorskip("openlineage.client")
     events = tmp_path / "events.jsonl"
     done = cli(
-        *("run", "conversation_memory", "--input", LOG, "--warehouse", tmp_path / "w"),
+        *("run", "conversation_memory", "--input", log, "--warehouse", tmp_path / "w"),
         *("--address", "127.0.0.1:1", "--log-format", "json", "--events", events),
     )
 
@@ -78,21 +83,21 @@ def test_a_run_that_fails(tmp_path: Path) -> None:
     assert "Check the address" in fail["run"]["facets"]["errorMessage"]["message"]
 
 
-def test_errors_before_a_run_are_objects_too() -> None:
-    done = cli("run", "no_such_pipeline", "--input", LOG, "--log-format", "json", timeout=60)
+def test_errors_before_a_run_are_objects_too(log: Path) -> None:
+    done = cli("run", "no_such_pipeline", "--input", log, "--log-format", "json")
     assert done.code == 2
     (line,) = lines(done.stderr)
     assert (line["event"], line["run_id"], line["exit_code"]) == ("command.failed", None, 2)
 
-    wrong = cli("run", "conversation_memory", "--input", LOG, "--log-format", "xml", timeout=60)
+    wrong = cli("run", "conversation_memory", "--input", log, "--log-format", "xml")
     assert (wrong.code, "text, json" in wrong.stderr) == (2, True)
 
 
-def test_a_stream_says_the_same(tmp_path: Path) -> None:
+def test_a_stream_says_the_same(log: Path, tmp_path: Path) -> None:
     pytest.importorskip("openlineage.client")
     folder, events = tmp_path / "w", tmp_path / "events.jsonl"
     done = cli(
-        *("stream", "conversation_memory", "--source", LOG, "--warehouse", folder),
+        *("stream", "conversation_memory", "--source", log, "--warehouse", folder, "--workers", 1),
         *("--until-idle", "1", "--log-format", "json", "--events", events),
     )
 
@@ -108,15 +113,14 @@ def test_a_stream_says_the_same(tmp_path: Path) -> None:
     assert [event["eventType"] for event in lines(events.read_text())] == ["START", "COMPLETE"]
 
 
-def test_forget_and_consolidate_take_part(tmp_path: Path) -> None:
+def test_forget_and_consolidate_take_part(log: Path, tmp_path: Path, ray_here: None) -> None:
     pytest.importorskip("openlineage.client")
     folder, events = tmp_path / "w", tmp_path / "events.jsonl"
-    built = cli("run", "conversation_memory", "--input", LOG, "--warehouse", folder)
-    assert built.code == 0, built.stderr
+    build_here(folder, log)
     observed = ("--log-format", "json", "--events", events, "--warehouse", folder)
     idle = cli("consolidate", *observed)
     assert idle.code == 0, idle.stderr
-    gone = cli("forget", "--conversation", "team", *observed)
+    gone = cli("forget", "--conversation", "team-0", *observed)
     assert gone.code == 0, gone.stderr
 
     assert {line["job"] for line in lines(idle.stderr)} == {"consolidate"}

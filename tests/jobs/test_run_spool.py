@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.processes import REPO, command, environment, wait_until
+from tests.jobs.processes import REPO, RUN_SECONDS, command, environment, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ def reading_run(folder: Path) -> Generator[subprocess.Popen[bytes]]:
         assert started.stdin is not None
         started.stdin.write(SAID)
         started.stdin.flush()
-        wait_until(lambda: any(map(_size, spools(folder) - before)), 60, "the spool")
+        wait_until(lambda: any(map(_size, spools(folder) - before)), RUN_SECONDS, "the spool")
         yield started
     finally:
         started.kill()

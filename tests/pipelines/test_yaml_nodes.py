@@ -105,9 +105,9 @@ def test_merging_something_else_is_refused() -> None:
 def test_an_alias_bomb_is_refused_at_once() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
-    started = time.monotonic()
+    started = time.process_time()
     assert "more than 20000 values once aliases are expanded" in _error("\n".join(lines))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_aliases_of_a_long_text_are_refused_before_they_are_copied() -> None:

@@ -61,9 +61,9 @@ def test_what_came_before_the_bomb_is_read(tmp_path: Path) -> None:
 def test_many_small_members_are_read_in_linear_time(tmp_path: Path) -> None:
     path = tmp_path / "members.jsonl.gz"
     path.write_bytes(gzip.compress(b"") * 60_000)
-    started = time.perf_counter()
+    started = time.process_time()
     assert letters(path) == []
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 20
 
 
 @pytest.mark.parametrize("number", ["1e999999999", "-1e999999", "9" * 100_000, "NaN", "Infinity"])

@@ -1,5 +1,6 @@
 """SQL reads the memory tables and nothing else: attacks beyond those of `test_sql.py`."""
 
+import contextlib
 import json
 import sqlite3
 import sys
@@ -187,7 +188,15 @@ def test_a_query_without_end_is_interrupted(filled: Path, query: str) -> None:
     with SqlSession(filled, limits=SqlLimits(seconds=0.1)) as session:
         with pytest.raises(SqlError, match=r"longer than 0\.1 s: raise --timeout"):
             session.execute(query)
-        assert session.execute("SELECT 1").num_rows == 1
+        assert _in_the_end(session, "SELECT 1") == 1
+
+
+def _in_the_end(session: SqlSession, query: str) -> int:
+    """Rows of a query that ends at once, unless the machine stands still meanwhile."""
+    for _ in range(50):
+        with contextlib.suppress(SqlError):
+            return session.execute(query).num_rows
+    return session.execute(query).num_rows
 
 
 @pytest.mark.slow
@@ -207,7 +216,7 @@ def test_the_end_of_a_process_is_told_as_every_error_is(
     monkeypatch.setattr(sql_limits.resource, "setrlimit", lambda *_: None)
     monkeypatch.setattr(sys, "stderr", JsonLines(sys.stderr))
     with process_limits(SqlLimits(seconds=0.01)):
-        assert ended.wait(5)
+        assert ended.wait(60)
     line = json.loads(capsys.readouterr().err)
     assert (line["event"], line["level"]) == ("command.failed", "error")
     assert line["message"] == "the query did not end after 0.01 s"

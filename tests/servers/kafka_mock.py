@@ -14,13 +14,14 @@ from collections.abc import Iterable
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 PARTITIONS = 4
+_SECONDS = 60.0
 _LOG = logging.getLogger(__name__)
 
 
 def start_cluster() -> tuple[Producer, str]:
     """A cluster that lives as long as this producer, and its host:port."""
     owner = Producer({"test.mock.num.brokers": 1, "logger": _LOG})
-    (broker,) = owner.list_topics(timeout=10).brokers.values()
+    (broker,) = owner.list_topics(timeout=_SECONDS).brokers.values()
     return owner, f"{broker.host}:{broker.port}"
 
 
@@ -44,7 +45,7 @@ class KafkaMock:
         """The group's offset as another client sees it."""
         other = Consumer({"bootstrap.servers": self.address, "group.id": group, "logger": _LOG})
         try:
-            return other.committed([TopicPartition(topic, partition)], timeout=10)[0].offset
+            return other.committed([TopicPartition(topic, partition)], timeout=_SECONDS)[0].offset
         finally:
             other.close()
 
@@ -78,7 +79,7 @@ class KafkaChild:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=_SECONDS)
 
 
 def connect(address: str) -> Producer:
@@ -93,7 +94,7 @@ def send(producer: Producer, topic: str, values: Iterable[bytes | None], partiti
                 break
             except BufferError:
                 producer.poll(0.1)
-    assert producer.flush(20) == 0
+    assert producer.flush(_SECONDS) == 0
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.llm.simulator import Settings, listening, settings_of
 
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class RunningSimulator:
 
     def _read(self, path: str, method: str) -> dict[str, Any]:
         request = urllib.request.Request(self.url.removesuffix("/v1") + path, method=method)
-        with urllib.request.urlopen(request, timeout=10) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             return json.load(reply)
 
 

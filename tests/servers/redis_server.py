@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Generator
@@ -15,8 +14,10 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-_START_SECONDS = 20.0
-_STOP_SECONDS = 10.0
+from tests.servers.ports import free_ports
+
+_START_SECONDS = 120.0
+_STOP_SECONDS = 60.0
 
 
 def redis_binary() -> str | None:
@@ -46,9 +47,7 @@ class RedisServer:
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        (self.port,) = free_ports(1)
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -102,7 +101,7 @@ class RedisServer:
             host="127.0.0.1",
             port=self.port,
             password=self.password or None,
-            socket_timeout=10,
+            socket_timeout=60,
             retry=Retry(NoBackoff(), 0),
         )
 

@@ -22,8 +22,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.servers.ports import free_ports
 
-_START_SECONDS = 60.0
-_STOP_SECONDS = 20.0
+_START_SECONDS = 180.0
+_STOP_SECONDS = 60.0
 KEY_ID = "memoryflow-tests"
 SECRET = "s3cret/of+the=tests"
 

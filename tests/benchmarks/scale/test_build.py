@@ -20,7 +20,7 @@ def test_sessions_are_appended_to_a_conversation_of_one_size(messages: int) -> N
 @pytest.mark.slow
 def test_two_sizes_are_measured_and_plotted(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.scale.build", str(tmp_path / "out")]
-    command += ["--messages", "400", "200", "--appends", "2", "--plot", str(tmp_path / "p.svg")]
+    command += ["--messages", "400", "200", "--appends", "1", "--plot", str(tmp_path / "p.svg")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
 
     tables = [block.splitlines() for block in done.stdout.strip().split("\n\n")]
@@ -30,7 +30,7 @@ def test_two_sizes_are_measured_and_plotted(tmp_path: Path) -> None:
     size = json.loads((tmp_path / "out" / "size-400.json").read_text())
     assert size["build"]["built"] < size["build"]["wall"]
     assert size["build"]["peak_mib"] > 200
-    assert len(size["appends"]) == 2
+    assert len(size["appends"]) == 1
     for append in size["appends"]:
         assert set(append["parts"]) == {"state", "read", "build", "commit", "end"}
         assert min(append["parts"].values()) >= 0
@@ -42,10 +42,10 @@ def test_two_sizes_are_measured_and_plotted(tmp_path: Path) -> None:
             "SELECT count(*), count(DISTINCT session_id) FROM messages "
             f"WHERE is_current AND conversation_id = '{name}'"
         )
-    assert runs == 3
+    assert runs == 2
     assert models == ["all-MiniLM-L6-v2-static@v1"]
-    assert held > size["appended_to"] + 2 * 4 - 1
+    assert held > size["appended_to"] + 4 - 1
     assert sessions > 2
 
-    again = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    again = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
     assert again.stdout == done.stdout  # Kept, not measured anew.

@@ -44,7 +44,7 @@ def submitted(cluster: RayNodes, *arguments: object) -> Generator[Running]:
         # Only the driver: what runs on the nodes is theirs to end.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(30)
+        process.wait(60)
 
 
 class EmbeddingsCounted:
@@ -63,7 +63,7 @@ class EmbeddingsCounted:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._thread.join(10)
+        self._thread.join(60)
 
     def times(self) -> Counter[str]:
         """How often each text has been embedded, by its hash."""

@@ -8,18 +8,17 @@ import pytest
 
 from jobs.llm_gateways import ANSWERS_DIR
 from operators.llm.journal import AnswerJournal
-from tests.jobs.builds import digest_at, rows_at, write_log
+from tests.jobs.builds import build_here, digest_at, rows_at, write_log
 from tests.jobs.cluster.conftest import IN_FLIGHT, NODES, Work
 from tests.jobs.cluster.runs import EmbeddingsCounted, submitted
 from tests.jobs.cluster.texts import long_messages, sessions_only
-from tests.jobs.processes import Running, cli, wait_until
+from tests.jobs.processes import RUN_SECONDS, Running, wait_until
 from tests.servers.ray_nodes import RayNodes
 from transforms.warehouse.connection import JOURNAL_DIR, METADATA, open_warehouse
 from transforms.warehouse.staging import STAGING_DIR
 
 pytestmark = pytest.mark.slow
 
-WAIT = 120.0
 PER_FILE = 120
 
 
@@ -29,7 +28,7 @@ def test_three_nodes_make_what_one_does(cluster: RayNodes, work: Work, tmp_path:
     work.endpoint.reset()
     with EmbeddingsCounted(warehouse, tmp_path / "kept") as embedded:
         with submitted(cluster, *work.arguments(warehouse, "--stage-mib", 0)) as run:
-            run.wait_for_line("messages read")
+            run.wait_for_line("engine ready")
             at_work = [n for n in cluster.alive if cluster.processes(n, "ray::SliceWorker")]
             done = run.finish()
         assert done.code == 0, done.stderr
@@ -66,21 +65,23 @@ def test_a_node_is_killed(cluster: RayNodes, work: Work, tmp_path: Path) -> None
     check_files(warehouse)
 
 
-def test_messages_that_went_with_a_node_are_read_again(cluster: RayNodes, tmp_path: Path) -> None:
+def test_messages_that_went_with_a_node_are_read_again(
+    cluster: RayNodes, tmp_path: Path, ray_here: None
+) -> None:
     """Large ones, since small objects travel with their references."""
     for part in range(NODES):
         write_log(
             tmp_path / "log" / f"{part}.jsonl", long_messages(PER_FILE, conversations=40, seed=part)
         )
-    here = ["run", sessions_only(tmp_path / "p.yaml", slice_chars=200_000)]
-    here += ["--input", tmp_path / "log", "--workers", NODES]
-    with submitted(cluster, *here, "-w", tmp_path / "there") as run:
+    pipeline = sessions_only(tmp_path / "p.yaml", slice_chars=200_000)
+    there = ["run", pipeline, "--input", tmp_path / "log", "--workers", NODES]
+    with submitted(cluster, *there, "-w", tmp_path / "there") as run:
         run.wait_for_line("messages read")
         cluster.kill(busy_node(cluster, run))
         done = run.finish()
     assert done.code == 0, done.stderr
     assert re.search("ObjectLost|ObjectReconstruction|OwnerDied", done.stderr), done.stderr
-    assert cli(*here, "-w", tmp_path / "here").code == 0
+    build_here(tmp_path / "here", tmp_path / "log", pipeline=pipeline)
     assert digest_at(tmp_path / "there") == digest_at(tmp_path / "here")
     assert len(rows_at(tmp_path / "there", "messages", "message_id")) == NODES * PER_FILE
 
@@ -142,7 +143,7 @@ def wait_for_answers(run: Running, warehouse: Path, wanted: int) -> None:
     journal = AnswerJournal(warehouse / JOURNAL_DIR / ANSWERS_DIR, "reader")
     wait_until(
         lambda: sum(1 for _ in journal.load()) >= wanted or run.ended,
-        WAIT,
+        RUN_SECONDS,
         f"{wanted} answers in the journal",
     )
     assert not run.ended, "".join(run.lines)
@@ -157,7 +158,7 @@ def busy_node(cluster: RayNodes, run: Running) -> int:
         found.extend(n for n in others if cluster.processes(n, "ray::SliceWorker.build"))
         return bool(found) or run.ended
 
-    wait_until(look, WAIT, "a slice on another node", pause=0.005)
+    wait_until(look, RUN_SECONDS, "a slice on another node", pause=0.005)
     assert found, "".join(run.lines)
     return found[0]
 
@@ -169,6 +170,6 @@ def find(cluster: RayNodes, run: Running, title: str) -> psutil.Process:
         found.extend(p for node in cluster.alive for p in cluster.processes(node, title))
         return bool(found) or run.ended
 
-    wait_until(look, WAIT, f"a process '{title}'", pause=0.005)
+    wait_until(look, RUN_SECONDS, f"a process '{title}'", pause=0.005)
     assert found, "".join(run.lines)
     return found[0]

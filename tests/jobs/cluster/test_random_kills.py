@@ -66,7 +66,7 @@ def test_random_kills(nodes: RayNodes, work: Work, tmp_path: Path, seed: int) ->
 def kill_something(nodes: RayNodes, run: Running, chance: random.Random) -> str:
     """Kill a node, an actor or the driver; says what."""
     actors = {"worker": "ray::SliceWorker", "embedder": "ray::Embedder", "gateway": "ray::Gateway"}
-    choices: dict[str, Callable[[], None]] = {
+    choices: dict[str, Callable[[], object]] = {
         "driver": run.kill,
         "node": lambda: _kill_node(nodes, chance),
         **{name: lambda t=title: _kill_actor(nodes, t, chance) for name, title in actors.items()},

@@ -236,7 +236,10 @@ def test_a_pipeline_and_its_endpoint(tmp_path, monkeypatch):
             "pipeline": "ok",
             "language model": "ok",
         }
-    (_, gone) = pipeline(Scope(pipeline=str(file)))
+    with socket.socket() as silent:  # Bound, so that nobody else comes to listen there.
+        silent.bind(("127.0.0.1", 0))
+        file.write_text(PIPELINE.format(port=silent.getsockname()[1]))
+        (_, gone) = pipeline(Scope(pipeline=str(file)))
     assert (gone.status, "nobody listens" in gone.detail) == ("fail", True)
 
 

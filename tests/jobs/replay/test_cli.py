@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from jobs.commands.replay import register
 from jobs.errors import EngineError, UsageError
+from jobs.known_errors import exit_code_of
 from operators.replay.spec import ReplaySpec
 from pipelines.plan import plan
 from tests.jobs.builds import SAMPLES, rows_at
@@ -39,6 +40,13 @@ def run(*arguments: object) -> str:
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def run_alone(*arguments: object) -> str:
+    """In a process of its own."""
+    done = cli("replay", *arguments, timeout=SECONDS)
+    assert done.code == 0, done.stderr
     return done.stdout
 
 
@@ -152,10 +160,11 @@ def test_the_packaged_model_answers_from_its_caches(tmp_path: Path) -> None:
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
-    damaged = cli("replay", *asked, timeout=SECONDS)
-    assert damaged.code == 4
-    assert "the file is damaged" in damaged.stderr
-    assert "memoryflow replay --rebuild" in damaged.stderr
+    with pytest.raises(EngineError) as damaged:
+        run(*asked)
+    assert exit_code_of(damaged.value) == 4
+    assert "the file is damaged" in str(damaged.value)
+    assert "memoryflow replay --rebuild" in str(damaged.value)
     assert json.loads(run(*asked, "--rebuild"))["answer"] == row["answer"]
 
     with open_warehouse(folder) as opened:
@@ -175,17 +184,15 @@ def test_vllm_and_actors_answer_as_transformers_do(tmp_path: Path) -> None:
         for n, question in enumerate(asked)
         for name in talks
     ]
-    batch = ["replay", "--batch", write_lines(tmp_path / "q.jsonl", *lines), "-w", folder]
+    batch = ["--batch", write_lines(tmp_path / "q.jsonl", *lines), "-w", folder]
     ways = (
-        ["--engine", "transformers"],
-        ["--engine", "vllm"],
-        ["--engine", "transformers", "--actors", "2"],
+        (run, ["--engine", "transformers"]),
+        (run_alone, ["--engine", "vllm"]),
+        (run_alone, ["--engine", "transformers", "--actors", "2"]),
     )
     found: list[list[tuple[str, str, str]]] = []
-    for options in ways:
-        done = cli(*batch, *options, timeout=SECONDS)
-        assert done.code == 0, done.stderr
-        rows = [json.loads(line) for line in done.stdout.splitlines()]
+    for told, options in ways:
+        rows = [json.loads(line) for line in told(*batch, *options).splitlines()]
         assert {row["engine"] for row in rows} == {options[1]}
         found.append([(r["question_id"], r["kv_episode_id"], r["answer"]) for r in rows])
     assert found[0] == found[1] == found[2]

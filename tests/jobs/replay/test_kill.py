@@ -8,7 +8,7 @@ import pytest
 from jobs.replay.kv_rows import KvEpisode, read_kv_rows
 from operators.replay.store import load_kv
 from tests.jobs.builds import SAMPLES, SHIPPED
-from tests.jobs.processes import cli, running, wait_until
+from tests.jobs.processes import cli, killed
 from tests.jobs.replay.kv_builds import CONVERSATION, ingest, kv_files, sample_talk
 from transforms.warehouse.connection import open_warehouse
 
@@ -62,16 +62,14 @@ def test_killed_twice(work: Path, tmp_path: Path) -> None:
     finished: dict[str, KvEpisode] = {}
     kept: dict[str, tuple[int, int]] = {}
     for more in (2, 2):
-        with running(*arguments(work, warehouse)) as run:
-            wanted = len(finished) + more
-            wait_until(
-                lambda wanted=wanted: len(tensor_files(warehouse)) >= wanted or run.ended,
-                240,
-                f"{wanted} files",
-                pause=0.002,
-            )
-            assert not run.ended, "".join(run.lines)
-            run.kill()
+        wanted = len(finished) + more
+        with killed(
+            warehouse,
+            arguments(work, warehouse),
+            lambda _, wanted=wanted: len(tensor_files(warehouse)) >= wanted,
+            (warehouse / "kv" / "unfinished").exists,
+        ):
+            pass
         before, finished = finished, rows_of(warehouse)
         assert set(before) < set(finished) < set(whole)
         assert (warehouse / "kv" / "unfinished").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.builds import digest_at, pipeline_copy, sample_lines, write_log
+from tests.jobs.builds import build_here, digest_at, pipeline_copy, sample_lines, write_log
 from tests.jobs.processes import (
     REPO,
     RUN_SECONDS,
@@ -37,10 +37,9 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def local_digest(log: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def local_digest(log: Path, tmp_path_factory: pytest.TempPathFactory, ray_here: None) -> str:
     here = tmp_path_factory.mktemp("here") / "warehouse"
-    done = cli("run", "conversation_memory", "--input", log, "-w", here, "--workers", 1, "--quiet")
-    assert done.code == 0, done.stderr
+    build_here(here, log)
     return digest_at(here)["digest"]
 
 
@@ -109,7 +108,7 @@ def test_a_stopped_job_is_submitted_anew_and_completes(
 ) -> None:
     warehouse = tmp_path / "there"
     job_id = ask(head, *submission(log, warehouse), "--no-wait").stdout.strip()
-    wait_until(lambda: status(head, job_id) == "RUNNING", 60, "running job")
+    wait_until(lambda: status(head, job_id) == "RUNNING", RUN_SECONDS, "running job")
 
     stopped = ask(head, "job", "stop", job_id)
     assert (stopped.code, stopped.stdout.split()) == (0, [job_id, "STOPPED"]), stopped.stderr
@@ -147,7 +146,7 @@ def test_ctrl_c_stops_following_and_the_users_own_pipeline_travels(
                 break
         pipeline.unlink()
         os.killpg(process.pid, signal.SIGINT)
-        lines.append(process.communicate(timeout=60)[1])
+        lines.append(process.communicate(timeout=RUN_SECONDS)[1])
     finally:
         process.kill()
     text = "".join(lines)
@@ -155,7 +154,8 @@ def test_ctrl_c_stops_following_and_the_users_own_pipeline_travels(
 
     assert process.returncode == 130, text
     assert f"memoryflow job stop {job_id} --address {head.url}" in text
-    assert status(head, job_id) == "RUNNING"
+    # It goes on; where we were held up, it may have come to its end.
+    assert status(head, job_id) in {"RUNNING", "SUCCEEDED"}
 
     done = ask(head, "job", "logs", job_id, "--follow")
     assert done.code == 0, done.stderr
@@ -191,7 +191,7 @@ def test_a_wrong_token_is_refused_and_none_is_ever_shown(
     request = urllib.request.Request(
         f"{head.url}/api/jobs/", headers={"Authorization": f"Bearer {head.token}"}
     )
-    with urllib.request.urlopen(request, timeout=30) as reply:
+    with urllib.request.urlopen(request, timeout=60) as reply:
         everything = reply.read().decode()
     for job in jobs(head):
         everything += ask(head, "job", "logs", job["id"]).stdout
