@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 _OWNER_TABLE = "memoryflow_warehouse"
 _LAKE_TABLE = "ducklake_metadata"
 _ROLE = "memoryflow"
+# To the type that it has, which changes nothing but drops the samples: a function for that is new
+# in PostgreSQL 18, and the table of samples is the superuser's.
+_DROP_SAMPLES = (
+    "SELECT format('ALTER TABLE %%s ALTER COLUMN %%I TYPE %%s', a.attrelid::regclass, a.attname, "
+    "format_type(a.atttypid, a.atttypmod)) FROM pg_attribute a "
+    "JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "JOIN pg_stats s ON (s.schemaname, s.tablename, s.attname) = (n.nspname, c.relname, a.attname) "
+    "WHERE a.attrelid = %s::regclass ORDER BY a.attnum"
+)
 
 
 class PostgresCatalog:
@@ -68,7 +77,7 @@ class PostgresCatalog:
             remarks = _Remarks(connection)
             for table in _tables(connection):
                 self._rewrite(connection, table, remarks, deadline)
-                run(connection, f"ANALYZE {table}")
+                _sample_anew(connection, table)
             self._rewrite(connection, "pg_catalog.pg_statistic", remarks, deadline)
 
     def outside_bytes(self) -> int:
@@ -152,6 +161,14 @@ def _owner(connection: "psycopg.Connection[tuple[Any, ...]]") -> str | None:
         return None
     found = run(connection, f"SELECT id FROM {_OWNER_TABLE}")
     return str(found[0][0]) if found else None
+
+
+def _sample_anew(connection: "psycopg.Connection[tuple[Any, ...]]", table: str) -> None:
+    """Leave no sample of values that are gone; ANALYZE leaves those of a table without rows."""
+    if not run(connection, f"SELECT 1 FROM {table} LIMIT 1"):
+        for (statement,) in run(connection, _DROP_SAMPLES, [table]):
+            run(connection, str(statement))
+    run(connection, f"ANALYZE {table}")
 
 
 def _tables(connection: "psycopg.Connection[tuple[Any, ...]]") -> list[str]:

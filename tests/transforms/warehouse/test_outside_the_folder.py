@@ -259,6 +259,18 @@ def _settings(servers: Servers) -> S3Settings:
     return S3Settings(endpoint=servers.s3.endpoint, use_ssl=False)
 
 
+def test_samples_of_tables_that_are_empty_now_are_erased(in_postgres: Place) -> None:
+    with open_warehouse(in_postgres.folder, threads=1) as outside:
+        fill(outside, CANARY, CANARY)
+        sample_statistics(in_postgres)
+        remove(outside, CANARY, CANARY)
+        erase_physically(outside)
+        assert counts(outside)["messages"] == 0
+        assert in_postgres.leaks(CANARY) == []
+        fill(outside, "after", "c1")
+        assert counts(outside)["messages"] == 1
+
+
 def test_a_transaction_that_sees_deleted_rows_is_told(
     in_postgres: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
