@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from jobs.commands.erase import register
 from jobs.errors import UsageError
 from jobs.run_record import RunRecord
 from pipelines.plan import plan
+from tests.jobs.commands_here import invoke
 from tests.transforms.warehouse.rows import messages
 from transforms.warehouse.commit import ChangeSet, commit, upsert
 from transforms.warehouse.connection import open_warehouse
@@ -28,12 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def forget(*arguments: object) -> Result:
-    app = typer.Typer()
-    register(app)
-    done = CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "200"})
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done
+    return invoke(register, "forget", *arguments)
 
 
 def test_no_warehouse_is_made(tmp_path: Path) -> None:

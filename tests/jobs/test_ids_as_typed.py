@@ -1,16 +1,14 @@
 """Ids that hold a word of DuckLake's are stored with a mark in it; commands take them as logged."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from jobs.commands import erase, query
 from jobs.run_record import RunRecord
 from pipelines.plan import plan
+from tests.jobs.commands_here import printed
 from tests.transforms.warehouse.rows import messages
 from transforms.warehouse.commit import ChangeSet, commit, upsert
 from transforms.warehouse.connection import open_warehouse
@@ -28,20 +26,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def said_by(register: Callable[[typer.Typer], None], *arguments: object) -> str:
-    app = typer.Typer()
-    register(app)
-    app.callback()(lambda: None)
-    done = CliRunner().invoke(app, list(map(str, arguments)))
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout
-
-
 def test_why(folder: Path) -> None:
     options = ("-w", folder, "--conversation", CONVERSATION, "--json")
-    (found,) = json.loads(said_by(query.register, "why", MESSAGE, *options))
+    (found,) = json.loads(printed(query.register, "why", MESSAGE, *options))
     assert "Hello Ana" in json.dumps(found)
 
 
@@ -49,5 +36,5 @@ def test_why(folder: Path) -> None:
     ("asked", "count"), [(["--conversation", CONVERSATION], 2), (["--message", MESSAGE], 1)]
 )
 def test_forget(folder: Path, asked: list[str], count: int) -> None:
-    found = said_by(erase.register, "forget", "-w", folder, *asked, "--dry-run", "--json")
+    found = printed(erase.register, "forget", "-w", folder, *asked, "--dry-run", "--json")
     assert json.loads(found)["messages"] == count

@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from jobs.commands.recall import register
 from jobs.errors import UsageError
 from tests.jobs.builds import rows_at
+from tests.jobs.commands_here import printed
 from tests.jobs.search_samples import search_warehouse, write_lines
 
 pytestmark = pytest.mark.slow  # Many builds and commits.
@@ -21,13 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*arguments: object) -> str:
-    app = typer.Typer()
-    register(app)
-    done = CliRunner().invoke(app, list(map(str, arguments)))
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout
+    return printed(register, *arguments)
 
 
 def test_plain_output_with_context(folder: Path) -> None:

@@ -36,10 +36,7 @@ def whole(
 ) -> tuple[Path, int]:
     """The warehouse of an uninterrupted run, and the calls it made."""
     warehouse = tmp_path_factory.mktemp("llm") / "whole"
-    endpoint.reset()
-    done = run(endpoint, log, warehouse)
-    assert done.code == 0, done.stderr
-    calls = endpoint.stats()["calls"]
+    _, calls = counted(endpoint, log, warehouse)
     assert calls > 60
     return warehouse, calls
 
@@ -55,11 +52,9 @@ def stopped(
 ) -> tuple[Path, int]:
     """The warehouse of a run that a budget has ended, and the calls it made."""
     warehouse = tmp_path_factory.mktemp("llm") / "stopped"
-    endpoint.reset()
-    done = run(endpoint, log, warehouse, "--max-tokens", BUDGET)
-    assert done.code == 0, done.stderr
+    done, calls = counted(endpoint, log, warehouse, "--max-tokens", BUDGET)
     assert "stopped: " in done.stdout
-    return warehouse, endpoint.stats()["calls"]
+    return warehouse, calls
 
 
 @pytest.fixture
@@ -67,6 +62,16 @@ def resumable(stopped: tuple[Path, int], tmp_path: Path) -> Path:
     """A copy of it, with the answers that are paid and not committed."""
     assert _journal(stopped[0])
     return Path(shutil.copytree(stopped[0], tmp_path / "w"))
+
+
+def counted(
+    endpoint: RunningSimulator, log: Path, warehouse: Path, *more: object
+) -> tuple[Finished, int]:
+    """A run that succeeds, and the calls that it made."""
+    endpoint.reset()
+    done = run(endpoint, log, warehouse, *more)
+    assert done.code == 0, done.stderr
+    return done, endpoint.stats()["calls"]
 
 
 def run(endpoint: RunningSimulator, log: Path, warehouse: Path, *more: object) -> Finished:
@@ -221,9 +226,8 @@ def test_another_input_does_not_drop_what_a_stopped_run_paid(
     ]
     other = write_log(tmp_path / "other.jsonl", others)
     assert run(endpoint, other, resumable).code == 0
-    endpoint.reset()
-    assert run(endpoint, log, resumable).code == 0
-    assert stopped[1] + endpoint.stats()["calls"] == whole[1], "no call is repeated"
+    _, calls = counted(endpoint, log, resumable)
+    assert stopped[1] + calls == whole[1], "no call is repeated"
     assert not (resumable / JOURNAL_DIR).exists()
 
 

@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from jobs.commands.replay import register
 from jobs.errors import EngineError, UsageError
@@ -14,6 +12,7 @@ from jobs.known_errors import exit_code_of
 from operators.replay.spec import ReplaySpec
 from pipelines.plan import plan
 from tests.jobs.builds import SAMPLES, rows_at
+from tests.jobs.commands_here import printed
 from tests.jobs.processes import cli
 from tests.jobs.replay.asking import RepeatingEngine, add_messages, engine, talks_warehouse
 from tests.jobs.search_samples import write_lines
@@ -33,14 +32,7 @@ replay: {scorer: streaming, max_answer_tokens: 3, ratio: 2, min_tokens: 8}
 
 
 def run(*arguments: object) -> str:
-    app = typer.Typer()
-    register(app)
-    app.callback()(lambda: None)
-    done = CliRunner().invoke(app, ["replay", *map(str, arguments)])
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout
+    return printed(register, "replay", *arguments)
 
 
 def run_alone(*arguments: object) -> str:

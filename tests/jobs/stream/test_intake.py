@@ -10,6 +10,7 @@ import pytest
 from jobs.stream.delivery import Delivery
 from jobs.stream.intake import Intake, Tolerance
 from operators.parse.base import ParseLimits
+from tests.clock import Clock
 from tests.jobs.builds import sample_lines
 from transforms.event_time.watermark import Watermark
 from transforms.sources.live.protocol import Polled, SourceDownError
@@ -45,23 +46,10 @@ class Scripted:
     def close(self) -> None: ...
 
 
-class Clock:
-    """Seconds pass when they are told to."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(time, "monotonic", clock.monotonic)
+    monkeypatch.setattr(time, "monotonic", clock)
     monkeypatch.setattr(time, "sleep", clock.sleep)
     return clock
 

@@ -20,6 +20,7 @@ from pipelines.plan import plan
 from tests.jobs.builds import digest_at, pipeline_copy, sample_lines, shuffled
 from tests.jobs.processes import RUN_SECONDS, Running, cli, running, wait_until
 from tests.jobs.stream.here import batch_here
+from tests.jobs.stream.killing import kill_in_the_middle
 from tests.servers.redis_server import RedisServer, redis_binary, running_redis
 
 pytestmark = [
@@ -33,8 +34,6 @@ IDLE, PATIENT = 1, 4
 
 DOWN_SECONDS = 9.0
 """Twice what counts as idle, and more: the stream asks less and less often."""
-
-TRIES = 5
 
 
 @pytest.fixture(scope="module")
@@ -150,11 +149,15 @@ def test_the_stream_dies_twice(
 ) -> None:
     """Once with a commit under way, once just after one, before Redis has heard of it."""
     warehouse = tmp_path / "w"
-    with Writer(server, lines, 0.0):
-        pass
+
+    def write_all() -> None:
+        with Writer(server, lines, 0.0):
+            pass
+
+    write_all()
     command = arguments(work, server.uri(f"stream={KEY}"), warehouse)
     for moment in ("2: writing", "1: snapshot"):
-        kill_at(moment, command, server, lines)
+        kill_in_the_middle(command, moment, lambda: not nothing_is_left(server), write_all)
 
     with running(*command) as stream:
         done = stream.finish()
@@ -162,25 +165,6 @@ def test_the_stream_dies_twice(
     assert done.code == 0, done.stderr
     assert digest_at(warehouse) == digest_at(work / "batch")
     assert nothing_is_left(server)
-
-
-def kill_at(
-    moment: str, command: Sequence[object], server: RedisServer, lines: list[bytes]
-) -> None:
-    """Kill a stream in the middle.
-
-    Where this machine let it finish first, everything is written once more, which changes no
-    memory, and the next one is killed.
-    """
-    for _ in range(TRIES):
-        with running(*command) as stream:
-            stream.wait_for_line(f"^commit {moment}|ended:", 2 * RUN_SECONDS)
-            stream.kill()
-        if not nothing_is_left(server):
-            return
-        with Writer(server, lines, 0.0):
-            pass
-    raise AssertionError("always too late to test anything")
 
 
 def nothing_is_left(server: RedisServer) -> bool:

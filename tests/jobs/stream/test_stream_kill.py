@@ -37,8 +37,6 @@ pytestmark = pytest.mark.slow
 LINES = sample_lines()
 KILLS = int(os.environ.get("MEMORYFLOW_KILLS", "3"))
 BOUNDARIES = ("1: writing", "1: snapshot", "2: writing")[: KILLS - 1]
-
-
 LATENESS = (r"allowed_lateness: \S+", "allowed_lateness: 3650d")
 NEVER = "(?!)"
 
@@ -116,11 +114,7 @@ def wait_for(line: str, stream: Running, warehouse: Path, everything: Messages) 
     """Until it says so, or has nothing left to do: earlier ones may have been killed late."""
     stream.wait_for_line("engine ready")
     wait_until(
-        lambda: (
-            any(re.search(line, said) for said in list(stream.lines))
-            or is_done(warehouse, everything)
-            or stream.ended
-        ),
+        lambda: stream.has_said(line) or is_done(warehouse, everything) or stream.ended,
         RUN_SECONDS,
         f"'{line}', nor end of the log",
     )

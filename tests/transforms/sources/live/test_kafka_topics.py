@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from tests.jobs.processes import wait_until
 from tests.servers.kafka_mock import PARTITIONS, KafkaChild, KafkaMock
 from transforms.sources.live.kafka_topics import KafkaTopics
 from transforms.sources.live.protocol import LiveSource, Polled, SourceDownError
@@ -40,14 +41,6 @@ def until(done: Callable[[], bool], source: LiveSource, max_bytes: int = BIG) ->
         assert time.monotonic() < end, "timeout"
         polled += source.poll(max_bytes, 0.1)
     return polled
-
-
-def within(done: Callable[[], bool]) -> None:
-    """Wait until done, without polling."""
-    end = time.monotonic() + SECONDS
-    while not done():
-        assert time.monotonic() < end, "timeout"
-        time.sleep(0.02)
 
 
 def drained(source: LiveSource, count: int, max_bytes: int = BIG) -> list[Polled]:
@@ -190,7 +183,7 @@ def test_backlog(mock: KafkaMock) -> None:
         assert sum(source.backlog().values()) == 0
         mock.send("heap", values(5), 1)
         # They may come in several batches; the client knows of all once it has fetched the last.
-        within(lambda: source.backlog()["heap/1"] == 5)
+        wait_until(lambda: source.backlog()["heap/1"] == 5, SECONDS, "all batches")
         (polled,) = until_first(source, 1)
         assert (polled.partition, polled.backlog) == ("heap/1", 4)
         assert source.backlog()["heap/1"] == 4

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from operators.parse.base import MAX_LINE_BYTES
 from operators.parse.jsonl import parse_jsonl
+from tests.clock import Clock
 from tests.effort import examples
 from transforms.sources.errors import InputError
 from transforms.sources.live import descriptors
@@ -21,19 +22,6 @@ from transforms.sources.live.file_spec import FileSpec, FoundFile
 from transforms.sources.live.tailed_files import TailedFiles
 
 MIB = 1024 * 1024
-
-
-class Clock:
-    """Time passes only where someone waits."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class Reader:
